@@ -1,0 +1,120 @@
+#pragma once
+// Threads that start once, meet by spinning briefly, then sleep.
+
+#include <nullm/core/aligned.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace nullm::inline NULLM_ABI {
+
+/// Runs index ranges on a fixed number of threads, the caller's included. One caller at a time: a pool belongs to
+/// one session. Which thread runs which range is not fixed, so a kernel must give the same bits either way; ours
+/// split outputs, never sums.
+class thread_pool {
+ public:
+    /// threads >= 1; 0 means one per hardware thread.
+    explicit thread_pool(unsigned threads = 0) {
+        if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
+        workers_.reserve(threads - 1);
+        for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    }
+    thread_pool(const thread_pool&) = delete;
+    thread_pool& operator=(const thread_pool&) = delete;
+    ~thread_pool() {
+        stop_.store(true, std::memory_order_relaxed);
+        epoch_.fetch_add(1, std::memory_order_release);
+        epoch_.notify_all();
+        for (auto& worker : workers_) worker.join();
+    }
+
+    unsigned size() const { return static_cast<unsigned>(workers_.size()) + 1; }
+
+    /// Calls f(begin, end) for disjoint ranges of at most `grain` indices covering [0, count), and returns when all
+    /// are done. An exception thrown by f is rethrown here (the first one, if several).
+    template <class F>
+    void for_each_range(std::size_t count, std::size_t grain, F&& f) {
+        if (count == 0) return;
+        if (workers_.empty() || count <= grain) {
+            for (std::size_t begin = 0; begin < count; begin += grain) f(begin, std::min(begin + grain, count));
+            return;
+        }
+        using function = std::remove_reference_t<F>;
+        call_ = [](const void* context, std::size_t begin, std::size_t end) {
+            (*static_cast<function*>(const_cast<void*>(context)))(begin, end);
+        };
+        context_ = &f;
+        count_ = count;
+        grain_ = grain;
+        next_.store(0, std::memory_order_relaxed);
+        busy_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
+        epoch_.fetch_add(1, std::memory_order_release);
+        epoch_.notify_all();
+        take_ranges();
+        for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin) {
+            if (spin < spins) {
+                pause();
+            } else {
+                std::this_thread::yield();
+            }
+        }
+        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
+
+ private:
+    static constexpr int spins = 4000;  // about 20 microseconds: longer than the serial gaps inside a pass
+
+    static void pause() {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
+
+    void take_ranges() {
+        try {
+            for (;;) {
+                const std::size_t begin = next_.fetch_add(grain_, std::memory_order_relaxed);
+                if (begin >= count_) return;
+                call_(context_, begin, std::min(begin + grain_, count_));
+            }
+        } catch (...) {
+            next_.store(count_, std::memory_order_relaxed);
+            const std::lock_guard lock(failure_mutex_);
+            if (!failure_) failure_ = std::current_exception();
+        }
+    }
+
+    void work() {
+        std::uint32_t seen = 0;
+        for (;;) {
+            for (int spin = 0; spin < spins && epoch_.load(std::memory_order_acquire) == seen; ++spin) pause();
+            epoch_.wait(seen, std::memory_order_acquire);
+            seen = epoch_.load(std::memory_order_acquire);
+            if (stop_.load(std::memory_order_relaxed)) return;
+            take_ranges();
+            busy_.fetch_sub(1, std::memory_order_release);
+        }
+    }
+
+    alignas(cache_line) std::atomic<std::size_t> next_{0};
+    alignas(cache_line) std::atomic<std::uint32_t> epoch_{0};
+    alignas(cache_line) std::atomic<std::uint32_t> busy_{0};
+    std::atomic<bool> stop_{false};
+    void (*call_)(const void*, std::size_t, std::size_t) = nullptr;
+    const void* context_ = nullptr;
+    std::size_t count_ = 0;
+    std::size_t grain_ = 1;
+    std::mutex failure_mutex_;
+    std::exception_ptr failure_;
+    std::vector<std::jthread> workers_;
+};
+
+}  // namespace nullm::inline NULLM_ABI
