@@ -1,0 +1,56 @@
+#!/bin/sh
+# sh tests/run.sh [--all]
+# Installs what is missing, builds and tests: g++ Release (with the reference model), g++ with ASan + UBSan, clang++.
+# --all adds the slow legs: every instruction set forced, -O3 -march=native, and the model under sanitizers.
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+. "$here/tools/setup.sh"
+
+all=no
+case "${1:-}" in
+--all) all=yes ;;
+"") ;;
+*)
+    say "usage: sh tests/run.sh [--all]"
+    exit 2
+    ;;
+esac
+
+command_or_package g++ g++
+command_or_package clang++ clang
+command_or_package cmake cmake
+command_or_package ninja ninja-build
+command_or_package nm binutils
+packages catch2 nlohmann-json3-dev libcli11-dev libeigen3-dev libpcre2-dev libbenchmark-dev
+find_model
+NULLM_MODEL=
+export NULLM_MODEL
+
+# leg NAME MODEL|"" CMAKE_ARGUMENT...: configures, builds and tests one variant in build/test-NAME.
+leg() {
+    name=$1
+    NULLM_MODEL=$2
+    shift 2
+    say "== $name"
+    cmake -S "$here" -B "$here/build/test-$name" -G Ninja "$@" >"$here/build/test-$name.log" 2>&1 || {
+        cat "$here/build/test-$name.log" >&2
+        return 1
+    }
+    cmake --build "$here/build/test-$name" 2>&1
+    ctest --test-dir "$here/build/test-$name" --output-on-failure -j "$(nproc)" 2>&1
+}
+
+mkdir -p "$here/build"
+leg release "$model" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=g++
+leg sanitize "" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=g++ -DNULLM_SANITIZE=ON -DNULLM_BUILD_BENCHMARKS=OFF
+leg clang "" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=clang++ -DNULLM_BUILD_BENCHMARKS=OFF
+
+if [ "$all" = yes ]; then
+    for level in scalar avx2 avx512; do
+        say "== release, NULLM_ISA=$level"
+        NULLM_ISA=$level NULLM_MODEL= ctest --test-dir "$here/build/test-release" --output-on-failure
+    done
+    leg native "$model" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=g++ "-DCMAKE_CXX_FLAGS=-O3 -march=native" -DNULLM_BUILD_BENCHMARKS=OFF
+    leg sanitize-model "$model" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=g++ -DNULLM_SANITIZE=ON -DNULLM_BUILD_BENCHMARKS=OFF
+fi
+say "== all legs passed"
