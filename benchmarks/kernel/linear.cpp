@@ -1,0 +1,137 @@
+// Linear layers at SmolLM2-135M's shapes: GB/s of weights read and GMAC/s, beside the machine's plain read bandwidth.
+//
+//   linear_benchmark --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
+//
+// "layers" is one token's way through all 30 layers (qkv, output, gate and up, down), each with weights of its own, so
+// that they come from memory as they do in a model; "head" is the 49152 x 576 output layer.
+
+#include <nullm/linear/native_linear.hpp>
+
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+namespace {
+
+using nullm::tensor_type;
+
+void read_memory(benchmark::State& state) {
+    const std::size_t words = (std::size_t{90} << 20) / sizeof(std::uint64_t);
+    static const std::vector<std::uint64_t> buffer(words, 1);
+    nullm::thread_pool pool(static_cast<unsigned>(state.range(0)));
+    for (auto _ : state) {
+        std::vector<std::uint64_t> sums(words / 8192 + 1);
+        pool.for_each_range(words, 8192, [&](std::size_t begin, std::size_t end) {
+            std::uint64_t sum[8] = {};  // eight chains: one would be bound by the adder
+            for (std::size_t i = begin; i + 8 <= end; i += 8) {
+                for (std::size_t j = 0; j < 8; ++j) sum[j] += buffer[i + j];
+            }
+            sums[begin / 8192] = std::accumulate(sum, sum + 8, std::uint64_t{0});
+        });
+        benchmark::DoNotOptimize(sums.data());
+    }
+    state.counters["GB/s"] =
+        benchmark::Counter(static_cast<double>(words * 8) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+/// Matrices of one format and arithmetic, made on first use.
+template <class A>
+const nullm::native_linear<A>& matrix(tensor_type type, std::size_t rows, std::size_t cols, int copy, nullm::isa level) {
+    static std::map<std::tuple<tensor_type, std::size_t, std::size_t, int, nullm::isa>, nullm::native_linear<A>> made;
+    const auto key = std::tuple(type, rows, cols, copy, level);
+    auto found = made.find(key);
+    if (found == made.end()) {
+        std::vector<std::byte> bytes(rows * cols / nullm::block_elements(type) * nullm::block_bytes(type));
+        std::uint32_t seed = static_cast<std::uint32_t>(rows * 31 + cols + static_cast<std::size_t>(copy));
+        for (auto& b : bytes) b = static_cast<std::byte>((seed = seed * 1664525U + 1013904223U) >> 24);
+        for (std::size_t i = 0; i < bytes.size(); i += nullm::block_bytes(type)) {  // scales of about 1/16
+            for (std::size_t j = 0; j < (type == tensor_type::q4_1 ? 4U : 2U); j += 2) bytes[i + j + 1] = std::byte{0x2C};
+        }
+        const nullm::tensor_view view{"random", type, rows, cols, bytes};
+        nullm::thread_pool pool(2);
+        found = made.emplace(key, nullm::native_linear<A>::from(std::span(&view, 1), pool, level)).first;
+    }
+    return found->second;
+}
+
+struct shape {
+    std::size_t rows, cols;
+};
+constexpr shape layer_shapes[] = {{960, 576}, {576, 576}, {3072, 576}, {576, 1536}};
+
+template <class A>
+void multiply(benchmark::State& state, tensor_type type, bool head, nullm::isa level) {
+    const auto m = static_cast<std::size_t>(state.range(0));
+    nullm::thread_pool pool(static_cast<unsigned>(state.range(1)));
+    std::vector<const nullm::native_linear<A>*> matrices;
+    if (head) {
+        matrices.push_back(&matrix<A>(type, 49152, 576, 0, level));
+    } else {
+        for (int layer = 0; layer < 30; ++layer) {
+            for (const shape s : layer_shapes) matrices.push_back(&matrix<A>(type, s.rows, s.cols, layer, level));
+        }
+    }
+    std::vector<float> x(m * 1536);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(static_cast<int>(i * 7919 % 2001) - 1000) * 1e-3F;
+    std::vector<float> y(m * 49152);
+    typename nullm::native_linear<A>::input input;
+    input.keep_floats = false;
+    double bytes = 0;
+    double products = 0;
+    for (const auto* w : matrices) {
+        bytes += static_cast<double>(w->weight_bytes());
+        products += static_cast<double>(w->in() * w->out() * m);
+    }
+    for (auto _ : state) {
+        for (const auto* w : matrices) {
+            input.assign({x.data(), m, w->in()}, pool);
+            w->apply(input, {y.data(), m, w->out()}, pool);
+        }
+        benchmark::DoNotOptimize(y.data());
+        benchmark::ClobberMemory();
+    }
+    using benchmark::Counter;
+    state.counters["GB/s"] = Counter(bytes * 1e-9, Counter::kIsIterationInvariantRate);
+    state.counters["GMAC/s"] = Counter(products * 1e-9, Counter::kIsIterationInvariantRate);
+}
+
+template <class A>
+void add(tensor_type type, bool head, nullm::isa level, std::vector<std::int64_t> batches) {
+    const std::string name = std::string(head ? "head" : "layers") + "/" + std::string(name_of(type)) + "/" +
+                             std::string(A::name) + "/" + std::string(name_of(level));
+    benchmark::RegisterBenchmark(name.c_str(), multiply<A>, type, head, level)
+        ->ArgNames({"m", "threads"})
+        ->ArgsProduct({std::move(batches), {1, 2}})
+        ->UseRealTime()
+        ->Unit(benchmark::kMicrosecond);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    benchmark::RegisterBenchmark("read", read_memory)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime();
+    const nullm::isa best = nullm::active_isa();
+    for (const bool head : {false, true}) {
+        for (const tensor_type type : {tensor_type::q4_0, tensor_type::q4_1, tensor_type::q8_0}) {
+            const std::vector<std::int64_t> batches = head ? std::vector<std::int64_t>{1, 2, 4, 8}
+                                                           : std::vector<std::int64_t>{1, 2, 3, 4, 5, 8, 16, 512};
+            add<nullm::i8>(type, head, best, batches);
+            add<nullm::i16>(type, head, best, batches);
+            add<nullm::f32>(type, head, best, batches);
+        }
+    }
+    for (const nullm::isa level : {nullm::isa::scalar, nullm::isa::avx2, nullm::isa::avx512}) {
+        if (level >= best) break;
+        add<nullm::i8>(tensor_type::q4_1, false, level, {1, 4});
+        add<nullm::i16>(tensor_type::q4_1, false, level, {1, 4});
+        add<nullm::f32>(tensor_type::q4_1, false, level, {1, 4});
+    }
+    benchmark::Initialize(&argc, argv);
+    benchmark::RunSpecifiedBenchmarks();
+    return 0;
+}

@@ -1,0 +1,139 @@
+// The spike kernels: neuron, encoder and one whole gate step, scalar twin and vector kernel as rows of one
+// table. items_per_second is neuron updates a second; of the gate, positions a second.
+#include <nullm/spike/drives/function_words.hpp>
+#include <nullm/spike/lif.hpp>
+#include <nullm/spike/poisson_encoder.hpp>
+#include <nullm/spike/quiet_gate.hpp>
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using nullm::isa;
+
+std::vector<float> noise(std::size_t n, float scale) {
+    std::vector<float> values(n);
+    for (std::size_t i = 0; i < n; ++i)
+        values[i] = scale * nullm::draw_uniform({.seed = 1}, static_cast<std::uint32_t>(i));
+    return values;
+}
+
+template <nullm::reset Reset, nullm::timing Timing>
+void lif_step(benchmark::State& bench, isa level) {
+    const auto n = static_cast<std::size_t>(bench.range(0));
+    const nullm::lif<Reset, Timing> neuron{.beta = 0.9F, .threshold = 1.0F};
+    typename nullm::lif<Reset, Timing>::state layer(n);
+    const auto input = noise(n, 0.5F);
+    nullm::spike_bits spikes(n);
+    for (auto _ : bench) {
+        neuron.step(layer, input, spikes, level);
+        benchmark::DoNotOptimize(spikes.words().data());
+        benchmark::ClobberMemory();
+    }
+    bench.SetItemsProcessed(bench.iterations() * bench.range(0));
+    bench.SetBytesProcessed(bench.iterations() * bench.range(0) *
+                            12);  // input read, membrane read and written
+}
+
+void encode(benchmark::State& bench, isa level) {
+    const auto n = static_cast<std::size_t>(bench.range(0));
+    const auto intensities = noise(n, 1.0F);
+    nullm::spike_bits spikes(n);
+    nullm::draw_key key{.seed = 1, .stream = nullm::draw_stream::encoder};
+    for (auto _ : bench) {
+        nullm::poisson_encoder{}.encode(intensities, key, 0, spikes, level);
+        ++key.position;
+        benchmark::DoNotOptimize(spikes.words().data());
+        benchmark::ClobberMemory();
+    }
+    bench.SetItemsProcessed(bench.iterations() * bench.range(0));
+}
+
+// 49152 x 576 in place of a model: embeddings that overlap in one table of noise, real function words.
+struct synthetic_vocabulary {
+    std::vector<float> table = noise(49152 * 8, 1.0F);
+    std::vector<std::string> pieces;
+
+    synthetic_vocabulary() {
+        for (std::size_t t = 0; t < 49152; ++t) {
+            pieces.push_back(t < nullm::function_words.size() ? std::string(nullm::function_words[t])
+                                                              : std::to_string(t));
+        }
+    }
+    nullm::vocabulary_view view() const {
+        return {.size = 49152,
+                .width = 576,
+                .embedding =
+                    [this](nullm::token_id token, std::span<float> out) {
+                        std::copy_n(table.begin() + static_cast<std::ptrdiff_t>(token) * 7, out.size(),
+                                    out.begin());
+                    },
+                .piece =
+                    [this](nullm::token_id token) {
+                        return std::string_view(pieces[static_cast<std::size_t>(token)]);
+                    },
+                .special = [](nullm::token_id) { return false; }};
+    }
+};
+
+void quiet_gate_step(benchmark::State& bench) {
+    static const synthetic_vocabulary vocabulary;
+    static const nullm::importance_drive table = nullm::importance_drive::build(vocabulary.view());
+    auto params = table.params();
+    params.neurons = static_cast<std::size_t>(bench.range(0));
+    const auto gate = nullm::make_quiet_gate(nullm::importance_drive::build(vocabulary.view(), params));
+    auto state = gate.initial();
+    nullm::gate_input input{.seed = 1};
+    for (auto _ : bench) {
+        input.token = static_cast<nullm::token_id>(input.position * 97 % 49152);
+        benchmark::DoNotOptimize(gate.step(state, input));
+        ++input.position;
+    }
+    bench.SetItemsProcessed(bench.iterations());
+}
+
+void importance_build(benchmark::State& bench, isa level) {
+    static const synthetic_vocabulary vocabulary;
+    for (auto _ : bench)
+        benchmark::DoNotOptimize(nullm::importance_drive::build(vocabulary.view(), {}, level));
+}
+
+void register_all() {
+    std::vector<isa> levels;
+    for (const isa level : {isa::scalar, isa::avx2, isa::avx512}) {
+        if (level <= nullm::detected_isa()) levels.push_back(level);
+    }
+    const auto sizes = [](benchmark::internal::Benchmark* one) {
+        for (const int n : {256, 576, 16384, 1 << 20}) one->Arg(n);
+    };
+    const auto named = [](const char* kernel, isa level) {
+        return std::string(kernel) + "/" + std::string(name_of(level));
+    };
+    using enum nullm::reset;
+    using enum nullm::timing;
+    for (const isa level : levels) {
+        sizes(benchmark::RegisterBenchmark(named("lif_zero_delayed", level).c_str(), lif_step<zero, delayed>,
+                                           level));
+        sizes(benchmark::RegisterBenchmark(named("lif_subtract_immediate", level).c_str(),
+                                           lif_step<subtract, immediate>, level));
+        sizes(benchmark::RegisterBenchmark(named("poisson_encoder", level).c_str(), encode, level));
+        benchmark::RegisterBenchmark(named("importance_build", level).c_str(), importance_build, level)
+            ->Unit(benchmark::kMillisecond);
+    }
+    benchmark::RegisterBenchmark("quiet_gate_step", quiet_gate_step)->Arg(64)->Arg(256)->Arg(576);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    register_all();
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+}

@@ -1,0 +1,128 @@
+#pragma once
+// From the command line's names to types, and what both programs do around the loop.
+
+#include "chosen_gate.hpp"
+#include "options.hpp"
+
+#include <nullm/nullm.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <string>
+
+namespace cli {
+
+/// Calls f.operator()<Linear, Attention>() with the types the options name.
+template <class F>
+void with_types(const options& chosen, F f) {
+    const auto with_cache = [&]<class A>(A) {
+        using linear = nullm::native_linear<A>;
+        switch (chosen.cache) {
+            case cache::f16: return f.template operator()<linear, nullm::exact_attention<nullm::f16>>();
+            case cache::bf16: return f.template operator()<linear, nullm::exact_attention<nullm::bf16>>();
+            case cache::f32: return f.template operator()<linear, nullm::exact_attention<float>>();
+        }
+    };
+    switch (chosen.arithmetic) {
+        case arithmetic::i16: return with_cache(nullm::i16{});
+        case arithmetic::i8: return with_cache(nullm::i8{});
+        case arithmetic::f32: return with_cache(nullm::f32{});
+    }
+}
+
+/// The gate the options ask for; `usual` is the policy's.
+inline chosen_gate make_gate(const options& chosen, gate usual, const nullm::checkpoint& file,
+                             const nullm::tokenizer& tokens) {
+    switch (chosen.gate.value_or(usual)) {
+        case gate::open: return chosen_gate(nullm::always_open{});
+        case gate::random: return chosen_gate(nullm::random_gate(chosen.theta.value_or(0.4F)));
+        case gate::spike: break;
+    }
+    const auto vocabulary = nullm::vocabulary_of(file, tokens);
+    if (chosen.target_skip) {
+        auto drive = nullm::importance_drive::build(vocabulary);
+        auto neuron = nullm::quiet_neuron::build(drive.width());
+        const nullm::target_rate_threshold threshold({.target = 1.0F - *chosen.target_skip});
+        return chosen_gate(homeostatic_gate(std::move(drive), {}, std::move(neuron), threshold));
+    }
+    nullm::gate_settings settings;
+    if (chosen.theta) settings.theta = *chosen.theta;
+    return chosen_gate(nullm::make_gate<nullm::quiet>(vocabulary, settings));
+}
+
+inline std::string read_all(const std::string& path) {
+    if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+    std::ifstream file(path, std::ios::binary);
+    if (!file) throw nullm::error(path, "a readable file", "none");
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+inline const char* name_of(arithmetic a) { return a == arithmetic::i16 ? "i16" : a == arithmetic::i8 ? "i8" : "f32"; }
+inline const char* name_of(cache c) { return c == cache::f16 ? "f16" : c == cache::bf16 ? "bf16" : "f32"; }
+inline const char* name_of(policy p) {
+    return p == policy::quiet ? "quiet" : p == policy::dense ? "dense" : "seed-literal";
+}
+
+/// The first line of --stats: what was run, and on what.
+inline std::string heading(const options& chosen, const nullm::checkpoint& file, unsigned threads) {
+    return "nullm: " + std::string(file.name()) + ", policy " + name_of(chosen.policy) + ", arithmetic " +
+           name_of(chosen.arithmetic) + ", cache " + name_of(chosen.cache) + ", kernels " +
+           std::string(nullm::name_of(nullm::active_isa())) + ", " + std::to_string(threads) +
+           (threads == 1 ? " thread" : " threads");
+}
+
+/// One line a reason that ran the model.
+inline std::string wake_counts(const nullm::statistics& counts) {
+    std::string line;
+    for (std::size_t r = 0; r < counts.fires.size(); ++r) {
+        if (counts.fires[r] == 0) continue;
+        line += (line.empty() ? "" : ", ") + std::string(nullm::name_of(static_cast<nullm::wake_reason>(r))) + " " +
+                std::to_string(counts.fires[r]);
+    }
+    return line.empty() ? "never" : line;
+}
+
+/// A step as a line of JSON; `text` is what its token adds to the text.
+inline nlohmann::ordered_json to_json(const nullm::step& step, const std::string& text) {
+    nlohmann::ordered_json line{{"position", step.position}, {"token", nullptr}, {"text", nullptr}};
+    if (step.token) {
+        line["token"] = *step.token;
+        line["text"] = text;
+    }
+    line["rate"] = step.rate;
+    line["theta"] = step.theta;
+    line["reason"] = nullm::name_of(step.reason);
+    return line;
+}
+
+/// Runs a program's body; errors become one sentence and an exit code: 2 for what was asked or given, 1 otherwise.
+template <class Body>
+int guarded(const char* program, CLI::App& app, int argc, char** argv, Body body) {
+    try {
+        app.parse(argc, argv);
+        body();
+        return 0;
+    } catch (const CLI::Success& request) {  // --help
+        return app.exit(request);
+    } catch (const CLI::ParseError& wrong) {
+        std::cerr << program << ": " << wrong.what() << " (see --help)\n";
+        return 2;
+    } catch (const nullm::error& wrong) {
+        std::cerr << program << ": " << wrong.what() << '\n';
+        return 2;
+    } catch (const std::exception& failure) {
+        std::cerr << program << ": " << failure.what() << '\n';
+        return 1;
+    }
+}
+
+}  // namespace cli

@@ -1,0 +1,30 @@
+// Answers a prompt. A NULL (∅) is a position at which the model was not run; what it skipped is settled in one pass.
+#include <nullm/nullm.hpp>
+
+#include <iostream>
+
+struct mine {  // one decision a line; replace any with a type of your own
+    using linear = nullm::native_linear<nullm::i16>;
+    using attention = nullm::exact_attention<nullm::f16>;
+    using drive = nullm::importance_drive;
+    using encoder = nullm::poisson_encoder;
+    using neuron = nullm::quiet_neuron;
+    using threshold = nullm::fixed_threshold;
+    using drafter = nullm::ngram_drafter;
+    using sampler = nullm::greedy;
+};
+static_assert(nullm::Policy<mine>);
+
+int main(int argc, char** argv) {
+    if (argc != 3) return std::cerr << "usage: minimal MODEL.gguf PROMPT\n", 2;
+    const nullm::checkpoint file(argv[1]);
+    const nullm::tokenizer words(file.vocabulary());
+    const nullm::model_of<mine> model(file);
+    auto writer = nullm::write<mine>(model, nullm::make_gate<mine>(file, words), words.encode(argv[2]),
+                                     {.max_tokens = 48, .stop_tokens = words.stop_tokens()});
+    while (!writer.finished()) {
+        const nullm::step step = writer.next();
+        for (const auto& [position, token] : step.settled) std::cout << words.piece(token);
+        std::cout << (step.token ? words.piece(*step.token) : "∅") << std::flush;
+    }
+}
