@@ -42,11 +42,11 @@ class chosen_gate {
             gate_);
     }
 
-    nullm::gate_decision step(state& state, const nullm::gate_input& input) const {
+    nullm::gate_decision step(state& passed, const nullm::gate_input& input) const {
         return std::visit(
             [&](const auto& gate) {
-                auto& inner = inner_of(gate, state.rest);
-                auto& now = std::get<std::remove_cvref_t<decltype(inner.now)>>(state.now);
+                auto& inner = inner_of(gate, passed.rest);
+                auto& now = std::get<std::remove_cvref_t<decltype(inner.now)>>(passed.now);
                 std::swap(inner.now, now);
                 const auto decision = gate.step(inner, input);
                 std::swap(inner.now, now);
@@ -55,8 +55,8 @@ class chosen_gate {
             gate_);
     }
 
-    void settle(state& state, nullm::token_id token, bool fired) const {
-        std::visit([&](const auto& gate) { gate.settle(inner_of(gate, state.rest), token, fired); }, gate_);
+    void settle(state& passed, nullm::token_id token, bool fired) const {
+        std::visit([&](const auto& gate) { gate.settle(inner_of(gate, passed.rest), token, fired); }, gate_);
     }
 
  private:

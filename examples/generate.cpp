@@ -83,8 +83,7 @@ void run(Writer& writer, display& screen) {
 template <class Drafter, class Model>
 outcome write_text(const cli::options& chosen, const Model& model, cli::chosen_gate gate, Drafter drafter,
                    std::span<const nullm::token_id> prompt, const nullm::writer_options& limits, display& screen) {
-    const nullm::temperature_sampler sampler{
-        .temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p};
+    const nullm::temperature_sampler sampler({.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
     typename Model::state state(model, {.threads = chosen.threads, .context = chosen.context});
     auto start = clock_type::now();
     nullm::basic_writer writer(model, std::move(state), std::move(gate), drafter, sampler, prompt, limits);
@@ -104,8 +103,7 @@ outcome write_literally(const cli::options& chosen, const Model& model, const nu
                         const nullm::writer_options& limits, display& screen) {
     nullm::gate_settings settings;
     if (chosen.theta) settings.theta = *chosen.theta;
-    const nullm::temperature_sampler sampler{
-        .temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p};
+    const nullm::temperature_sampler sampler({.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
     nullm::literal_writer writer(model, typename Model::state(model, {.threads = chosen.threads, .context = chosen.context}),
                                  nullm::make_gate<nullm::seed_literal>(file, tokens, settings), sampler, prompt,
                                  {.max_tokens = limits.max_tokens, .stop_tokens = limits.stop_tokens, .seed = limits.seed});

@@ -148,8 +148,7 @@ void read_text(const cli::options& chosen) {
         const model_type model(file, {.threads = chosen.threads});
         typename model_type::state state(model, {.threads = chosen.threads, .context = chosen.context});
         if (chosen.stats) std::cerr << cli::heading(chosen, file, state.threads()) << '\n';
-        const nullm::temperature_sampler sampler{
-            .temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p};
+        const nullm::temperature_sampler sampler({.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
         const auto usual = chosen.policy == cli::policy::dense ? cli::gate::open : cli::gate::spike;
         nullm::basic_reader reader(model, std::move(state), cli::make_gate(chosen, usual, file, tokens), sampler, limits);
 

@@ -10,19 +10,26 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <numeric>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace {
 
 using nullm::tensor_type;
 
-void read_memory(benchmark::State& state) {
-    const std::size_t words = (std::size_t{90} << 20) / sizeof(std::uint64_t);
-    static const std::vector<std::uint64_t> buffer(words, 1);
+/// The bar: adding up 90 MB, on ordinary and on huge pages.
+void read_memory(benchmark::State& state, bool huge) {
+    const std::size_t size = std::size_t{90} << 20;
+    const std::size_t words = size / sizeof(std::uint64_t);
+    static const std::vector<std::uint64_t> ordinary(words, 1);
+    static const nullm::weight_bytes pages = nullm::allocate_weights(size);
+    static const auto* large = static_cast<const std::uint64_t*>(std::memset(pages.first.get(), 1, size));
+    const std::uint64_t* const buffer = huge ? large : ordinary.data();
     nullm::thread_pool pool(static_cast<unsigned>(state.range(0)));
     for (auto _ : state) {
         std::vector<std::uint64_t> sums(words / 8192 + 1);
@@ -43,6 +50,7 @@ void read_memory(benchmark::State& state) {
 template <class A>
 const nullm::native_linear<A>& matrix(tensor_type type, std::size_t rows, std::size_t cols, int copy, nullm::isa level) {
     static std::map<std::tuple<tensor_type, std::size_t, std::size_t, int, nullm::isa>, nullm::native_linear<A>> made;
+    static nullm::weight_arena arena;
     const auto key = std::tuple(type, rows, cols, copy, level);
     auto found = made.find(key);
     if (found == made.end()) {
@@ -54,7 +62,7 @@ const nullm::native_linear<A>& matrix(tensor_type type, std::size_t rows, std::s
         }
         const nullm::tensor_view view{"random", type, rows, cols, bytes};
         nullm::thread_pool pool(2);
-        found = made.emplace(key, nullm::native_linear<A>::from(std::span(&view, 1), pool, level)).first;
+        found = made.emplace(key, nullm::native_linear<A>::from(std::span(&view, 1), pool, arena, level)).first;
     }
     return found->second;
 }
@@ -84,7 +92,7 @@ void multiply(benchmark::State& state, tensor_type type, bool head, nullm::isa l
     double bytes = 0;
     double products = 0;
     for (const auto* w : matrices) {
-        bytes += static_cast<double>(w->weight_bytes());
+        bytes += static_cast<double>(w->bytes());
         products += static_cast<double>(w->in() * w->out() * m);
     }
     for (auto _ : state) {
@@ -114,7 +122,10 @@ void add(tensor_type type, bool head, nullm::isa level, std::vector<std::int64_t
 }  // namespace
 
 int main(int argc, char** argv) {
-    benchmark::RegisterBenchmark("read", read_memory)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime();
+    for (const bool huge : {false, true}) {
+        benchmark::RegisterBenchmark(huge ? "read/huge_pages" : "read/pages", read_memory, huge)
+            ->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime();
+    }
     const nullm::isa best = nullm::active_isa();
     for (const bool head : {false, true}) {
         for (const tensor_type type : {tensor_type::q4_0, tensor_type::q4_1, tensor_type::q8_0}) {

@@ -15,7 +15,8 @@ constexpr std::size_t width = shape.kv_heads * shape.head_size;
 
 // What position p holds: a number that names layer, position and element exactly in all three types (8 bits).
 float element(std::size_t layer, std::size_t position, std::size_t i, int version) {
-    return static_cast<float>((layer * 7 + position * 3 + i * 5 + static_cast<std::size_t>(version) * 31) % 251);
+    return static_cast<float>((layer * 7 + position * 3 + i * 5 + static_cast<std::size_t>(version) * 31) %
+                              251);
 }
 
 template <class T>
@@ -47,7 +48,8 @@ bool holds(const kv_cache<T>& cache, std::size_t first, std::size_t last, int ve
                 const T* keys = cache.keys(p / 256, layer, head);
                 const T* values = cache.values(p / 256, layer, head);
                 const float expected = element(layer, p, i, version);
-                if (nullm::to_float(keys[(at / 16 * shape.head_size + d) * 16 + at % 16]) != expected) return false;
+                if (nullm::to_float(keys[(at / 16 * shape.head_size + d) * 16 + at % 16]) != expected)
+                    return false;
                 if (nullm::to_float(values[at * cache.value_stride() + d]) != -expected) return false;
             }
         }
@@ -57,7 +59,8 @@ bool holds(const kv_cache<T>& cache, std::size_t first, std::size_t last, int ve
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a cache holds what was appended, chunk after chunk", "[attention]", float, nullm::f16, nullm::bf16) {
+TEMPLATE_TEST_CASE("a cache holds what was appended, chunk after chunk", "[attention]", float, nullm::f16,
+                   nullm::bf16) {
     kv_cache<TestType> cache(shape, 1000);
     CHECK(cache.length() == 0);
     CHECK(cache.allocated_bytes() == 0);
@@ -70,7 +73,8 @@ TEMPLATE_TEST_CASE("a cache holds what was appended, chunk after chunk", "[atten
     CHECK(cache.allocated_bytes() == 3 * 2 * 3 * 256 * (20 + 32) * sizeof(TestType));
 }
 
-TEMPLATE_TEST_CASE("every instruction set stores the same bits", "[attention]", float, nullm::f16, nullm::bf16) {
+TEMPLATE_TEST_CASE("every instruction set stores the same bits", "[attention]", float, nullm::f16,
+                   nullm::bf16) {
     std::mt19937 random(1);
     std::normal_distribution<float> normal(0.0F, 3.0F);
     std::vector<float> key(width);
@@ -159,10 +163,12 @@ TEST_CASE("a cache refuses what it cannot hold, unchanged", "[attention]") {
     CHECK_THROWS_WITH(cache.prepare(301), "kv cache: expected at most 300 positions, found 301");
     CHECK(cache.length() == 300);
     kv_cache<nullm::bf16> small(shape, 299);
-    CHECK_THROWS_WITH(small.adopt(cache), "kv cache: expected a snapshot of at most 299 positions, found 300");
+    CHECK_THROWS_WITH(small.adopt(cache),
+                      "kv cache: expected a snapshot of at most 299 positions, found 300");
     CHECK(small.length() == 0);
     kv_cache<nullm::bf16> other({.layers = 2, .kv_heads = 3, .head_size = 21}, 300);
     CHECK_THROWS_AS(other.adopt(cache), nullm::error);
     CHECK_THROWS_AS(kv_cache<float>({.layers = 0, .kv_heads = 1, .head_size = 1}, 1), nullm::error);
-    CHECK_THROWS_AS(kv_cache<float>({.layers = 1U << 20U, .kv_heads = 1U << 20U, .head_size = 64}, 1), nullm::error);
+    CHECK_THROWS_AS(kv_cache<float>({.layers = 1U << 20U, .kv_heads = 1U << 20U, .head_size = 64}, 1),
+                    nullm::error);
 }

@@ -20,7 +20,8 @@ std::optional<draft> propose(const ngram_drafter& drafter, const std::vector<tok
 }
 
 /// The definition, by search for each length in turn.
-std::optional<draft> by_definition(const std::vector<token_id>& s, std::size_t min_match, std::size_t max_match) {
+std::optional<draft> by_definition(const std::vector<token_id>& s, std::size_t min_match,
+                                   std::size_t max_match) {
     for (std::size_t length = max_match; length >= min_match; --length) {
         if (length + 1 > s.size()) continue;
         std::optional<token_id> latest;
@@ -77,7 +78,8 @@ TEST_CASE("prompt look-up is its definition on random text, and forgets what is 
         const ngram_drafter drafter(min_match, max_match);
         std::vector<token_id> text;
         for (int i = 0; i < 150; ++i) {
-            if (!text.empty() && draw(8) == 0) text.resize(text.size() - std::min<std::size_t>(text.size(), draw(20)));
+            if (!text.empty() && draw(8) == 0)
+                text.resize(text.size() - std::min<std::size_t>(text.size(), draw(20)));
             text.push_back(static_cast<token_id>(draw(words)));
             const auto found = drafter.propose(state, text);
             REQUIRE(found == by_definition(text, min_match, max_match));

@@ -49,21 +49,30 @@ bool same_step(const step& a, const step& b) {
 
 }  // namespace
 
-TEST_CASE("the reader does what the reference does, and answers with the dense logits", "[generate][exhaustive]") {
+TEST_CASE("the reader does what the reference does, and answers with the dense logits",
+          "[generate][exhaustive]") {
     const table_model model;
-    for (const std::size_t context : {std::size_t{1}, std::size_t{2}, std::size_t{5}, std::size_t{6}, std::size_t{64}}) {
+    for (const std::size_t context :
+         {std::size_t{1}, std::size_t{2}, std::size_t{5}, std::size_t{6}, std::size_t{64}}) {
         const auto dense = dense_answers(model, context, 9);
         table_model::state scratch{.context = context};
         for (std::uint32_t pattern = 0; pattern < 1U << pushes; ++pattern) {
             for (const std::uint32_t max_pending : {0U, 1U, 2U, 3U, 5U, 100U}) {
                 for (const std::uint32_t max_silence : {0U, 1U, 3U}) {
                     for (const std::uint32_t explore : {0U, 3U}) {
-                        const nullm::reader_options options{.seed = 9, .max_pending = max_pending,
-                                                            .max_silence = max_silence, .explore = explore};
+                        const nullm::reader_options options{.seed = 9,
+                                                            .max_pending = max_pending,
+                                                            .max_silence = max_silence,
+                                                            .explore = explore};
                         const hash_gate gate{.pattern = pattern};
-                        nullm::basic_reader reader(model, table_model::state{.context = context}, gate, sampler, options);
+                        nullm::basic_reader reader(model, table_model::state{.context = context}, gate,
+                                                   sampler, options);
                         nullm::reference_reader<table_model, hash_gate, nullm::temperature_sampler> reference{
-                            .model = model, .cache = scratch, .sampler = sampler, .options = options, .gate = {gate}};
+                            .model = model,
+                            .cache = scratch,
+                            .sampler = sampler,
+                            .options = options,
+                            .gate = {gate}};
                         bool good = true;
                         std::uint64_t emitted = 0;
                         for (std::uint32_t i = 0; i < pushes && good; ++i) {
@@ -84,8 +93,8 @@ TEST_CASE("the reader does what the reference does, and answers with the dense l
                                reader.stats().nulls == pushes - emitted && reader.stats().positions == pushes;
                         if (!good) {
                             std::ostringstream out;
-                            out << "context " << context << " pattern " << pattern << " max_pending " << max_pending
-                                << " max_silence " << max_silence << " explore " << explore;
+                            out << "context " << context << " pattern " << pattern << " max_pending "
+                                << max_pending << " max_silence " << max_silence << " explore " << explore;
                             FAIL(out.str());
                         }
                     }
@@ -120,7 +129,8 @@ TEST_CASE("force, commit and rewind at any push leave the dense logits", "[gener
                             if (which == force) {
                                 const auto before = reader.gate_state();
                                 s = reader.force();
-                                good = good && s.token && matches() && s.reason == nullm::wake_reason::forced &&
+                                good = good && s.token && matches() &&
+                                       s.reason == nullm::wake_reason::forced &&
                                        reader.gate_state() == before;
                             } else if (which == commit) {
                                 reader.commit();
@@ -139,12 +149,13 @@ TEST_CASE("force, commit and rewind at any push leave the dense logits", "[gener
                             const bool fired = gate.step(expected, {stream[i], i}).fire;
                             gate.settle(expected, stream[i], fired);
                         }
-                        good = good && reader.gate_state() == expected && reader.stats().positions == pushes &&
+                        good = good && reader.gate_state() == expected &&
+                               reader.stats().positions == pushes &&
                                reader.stats().restarts == dense.back().restarts;
                         if (!good) {
                             std::ostringstream out;
-                            out << "context " << context << " pattern " << pattern << " max_pending " << max_pending
-                                << " verb " << which << " at " << at;
+                            out << "context " << context << " pattern " << pattern << " max_pending "
+                                << max_pending << " verb " << which << " at " << at;
                             FAIL(out.str());
                         }
                     }

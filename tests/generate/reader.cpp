@@ -22,7 +22,8 @@ const nullm::temperature_sampler sampler({.temperature = 0.8F});
 
 reader make(const table_model& model, std::uint64_t pattern, nullm::reader_options options = {},
             std::size_t context = 64) {
-    return reader(model, table_model::state{.context = context}, hash_gate{.pattern = pattern}, sampler, options);
+    return reader(model, table_model::state{.context = context}, hash_gate{.pattern = pattern}, sampler,
+                  options);
 }
 
 /// All of a reader that does not depend on when the cache was filled.
@@ -52,8 +53,8 @@ std::optional<step> apply(reader& r, verb v) {
     if (v.what == verb::discard) r.discard_pending();
     return {};
 }
-reader replay(const table_model& model, std::uint64_t pattern, nullm::reader_options options, std::size_t context,
-              const std::vector<verb>& verbs) {
+reader replay(const table_model& model, std::uint64_t pattern, nullm::reader_options options,
+              std::size_t context, const std::vector<verb>& verbs) {
     reader r = make(model, pattern, options, context);
     for (const verb v : verbs) apply(r, v);
     return r;
@@ -167,11 +168,14 @@ TEST_CASE("rewind, snapshot and restore are identities in any order of verbs", "
     const table_model model;
     for (std::uint64_t run = 0; run < 400; ++run) {
         std::uint32_t draws = 0;
-        const auto draw = [&](std::uint32_t below) { return nullm::draw_u32({.seed = run}, draws++) % below; };
+        const auto draw = [&](std::uint32_t below) {
+            return nullm::draw_u32({.seed = run}, draws++) % below;
+        };
         const std::size_t context = 3 + draw(12);
-        const std::uint64_t pattern = nullm::draw_u32({.seed = run + 5000}) & nullm::draw_u32({.seed = run + 6000});
-        const nullm::reader_options options{.seed = run, .max_pending = 1000, .max_silence = draw(5),
-                                            .explore = draw(2) * 5};
+        const std::uint64_t pattern =
+            nullm::draw_u32({.seed = run + 5000}) & nullm::draw_u32({.seed = run + 6000});
+        const nullm::reader_options options{
+            .seed = run, .max_pending = 1000, .max_silence = draw(5), .explore = draw(2) * 5};
         reader r = make(model, pattern, options, context);
         std::vector<verb> effective;       // what was done and not undone
         std::size_t rewindable_verbs = 0;  // of those, behind the last discard
@@ -212,7 +216,8 @@ TEST_CASE("rewind, snapshot and restore are identities in any order of verbs", "
                 REQUIRE(std::ranges::equal(r.logits(), saved_logits));
             } else {
                 reader twin = replay(model, pattern, options, context, effective);
-                if (v.what == verb::discard && r.pending() != twin.pending()) continue;  // a rewind leaves more cached
+                if (v.what == verb::discard && r.pending() != twin.pending())
+                    continue;  // a rewind leaves more cached
                 const auto expected = apply(twin, v);
                 const auto found = apply(r, v);
                 REQUIRE(expected.has_value() == found.has_value());

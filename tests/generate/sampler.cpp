@@ -1,6 +1,7 @@
 #include <nullm/generate/sampler.hpp>
 
 #include <support/catch.hpp>
+#include <support/sanitized.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -40,7 +41,8 @@ std::vector<long double> probabilities(const std::vector<float>& logits, tempera
     std::vector<long double> p(logits.size(), 0);
     long double total = 0, sum = 0;
     const long double largest = logits[order[0]], temperature = o.temperature;
-    for (const auto i : order) total += p[i] = std::exp((static_cast<long double>(logits[i]) - largest) / temperature);
+    for (const auto i : order)
+        total += p[i] = std::exp((static_cast<long double>(logits[i]) - largest) / temperature);
     long double kept = 0;
     for (const auto i : order) {
         if (kept > 0 && kept >= static_cast<long double>(o.top_p) * total) {
@@ -80,7 +82,8 @@ TEST_CASE("greedy picks the largest logit, the lowest id of equals", "[generate]
 }
 
 TEST_CASE("a row that cannot be sampled from is refused", "[generate]") {
-    const temperature_sampler warm({.temperature = 0.7F}), cut({.temperature = 0.7F, .top_k = 3, .top_p = 0.9F});
+    const temperature_sampler warm({.temperature = 0.7F}),
+        cut({.temperature = 0.7F, .top_k = 3, .top_p = 0.9F});
     for (const isa level : levels()) {
         for (const std::size_t n : {1U, 5U, 16U, 17U, 40U}) {
             for (std::size_t bad = 0; bad < n; ++bad) {
@@ -121,9 +124,9 @@ TEST_CASE("temperature zero, top_k one and a tiny top_p are greedy", "[generate]
 }
 
 TEST_CASE("draws are distributed as the softmax says", "[generate]") {
-    // Pearson's statistic over the tokens expected at least five times, at a fixed seed. Mean = degrees of freedom d,
-    // variance 2 d; six standard deviations.
-    const int draws = 40000;
+    // Pearson's statistic over the tokens expected at least five times, at a fixed seed. Mean = degrees of
+    // freedom d, variance 2 d; six standard deviations.
+    const int draws = support::sanitized ? 4000 : 40000;
     for (const auto o : {temperature_sampler::options{.temperature = 1.0F},
                          temperature_sampler::options{.temperature = 0.5F},
                          temperature_sampler::options{.temperature = 0.8F, .top_k = 7},
@@ -134,7 +137,8 @@ TEST_CASE("draws are distributed as the softmax says", "[generate]") {
             const auto p = probabilities(logits, o);
             std::vector<int> counts(n);
             const temperature_sampler sampler(o);
-            for (int i = 0; i < draws; ++i) ++counts[static_cast<std::size_t>(sampler.sample(logits, key(i)))];
+            for (int i = 0; i < draws; ++i)
+                ++counts[static_cast<std::size_t>(sampler.sample(logits, key(i)))];
             double chi = 0;
             int cells = 0;
             for (std::size_t t = 0; t < n; ++t) {
@@ -163,6 +167,12 @@ TEST_CASE("cuts fall among equal logits by id", "[generate]") {
     CHECK(drawn({.top_k = 5, .top_p = 0.41F}) == std::set<token_id>{7, 20, 21});
     CHECK(drawn({.temperature = 0.1F, .top_p = 0.5F}) == std::set<token_id>{7, 20, 21});
     CHECK(drawn({.top_k = 100, .top_p = 1e-9F}) == std::set<token_id>{7});
+    logits.assign(1000, 2.0F);
+    std::set<token_id> quarter;
+    for (token_id t = 0; t < 250; ++t) quarter.insert(t);
+    const auto seen = drawn({.top_p = 0.25F});
+    CHECK(std::includes(quarter.begin(), quarter.end(), seen.begin(), seen.end()));
+    CHECK(seen.size() > 150);  // 400 draws of 250: 200 expected, standard deviation below 8
 }
 
 TEST_CASE("a token that cannot be is never drawn", "[generate]") {
@@ -178,7 +188,8 @@ TEST_CASE("a token that cannot be is never drawn", "[generate]") {
     }
 }
 
-TEST_CASE("the draw is the same on every instruction set, and follows from logits and key alone", "[generate]") {
+TEST_CASE("the draw is the same on every instruction set, and follows from logits and key alone",
+          "[generate]") {
     for (const auto o : {temperature_sampler::options{.temperature = 0.9F},
                          temperature_sampler::options{.temperature = 0.8F, .top_p = 0.95F},
                          temperature_sampler::options{.temperature = 1.2F, .top_k = 40, .top_p = 0.95F}}) {

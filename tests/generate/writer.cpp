@@ -24,11 +24,14 @@ const nullm::temperature_sampler sampler({.temperature = 0.8F});
 const std::vector<token_id> prompt = {1, 3, 2};
 constexpr auto first = static_cast<std::int64_t>(3);
 
-std::vector<token_id> copy(std::span<const token_id> tokens) { return {tokens.begin(), tokens.end()}; }
+std::vector<token_id> copy(std::span<const token_id> tokens) {
+    return {tokens.begin(), tokens.end()};
+}
 
-std::vector<token_id> dense_text(const table_model& model, nullm::writer_options options, std::size_t context = 64) {
-    nullm::basic_writer w(model, table_model::state{.context = context}, nullm::always_open{}, nullm::no_drafter{},
-                          sampler, prompt, options);
+std::vector<token_id> dense_text(const table_model& model, nullm::writer_options options,
+                                 std::size_t context = 64) {
+    nullm::basic_writer w(model, table_model::state{.context = context}, nullm::always_open{},
+                          nullm::no_drafter{}, sampler, prompt, options);
     while (!w.finished()) w.next();
     return copy(w.text());
 }
@@ -53,8 +56,8 @@ struct view {
 };
 template <class Writer>
 view view_of(const Writer& w) {
-    return {copy(w.text()), copy(w.provisional()), w.stopped_by(), w.gate_state(), w.cached(), w.stats(),
-            w.finished()};
+    return {copy(w.text()), copy(w.provisional()), w.stopped_by(), w.gate_state(), w.cached(),
+            w.stats(),      w.finished()};
 }
 
 struct seen_step {
@@ -62,9 +65,10 @@ struct seen_step {
     std::vector<nullm::resolved_token> settled;
     explicit seen_step(const step& s) : what(s), settled(s.settled.begin(), s.settled.end()) {}
     friend bool operator==(const seen_step& a, const seen_step& b) {
-        return a.what.position == b.what.position && a.what.token == b.what.token && a.what.rate == b.what.rate &&
-               a.what.theta == b.what.theta && a.what.reason == b.what.reason && a.settled == b.settled &&
-               a.what.pending == b.what.pending && a.what.withdrawn == b.what.withdrawn;
+        return a.what.position == b.what.position && a.what.token == b.what.token &&
+               a.what.rate == b.what.rate && a.what.theta == b.what.theta && a.what.reason == b.what.reason &&
+               a.settled == b.settled && a.what.pending == b.what.pending &&
+               a.what.withdrawn == b.what.withdrawn;
     }
 };
 
@@ -84,7 +88,8 @@ TEST_CASE("right drafts cost one pass, and a wrong one takes back the NULLs from
     const nullm::writer_options options{.max_tokens = 10, .max_pending = 20};
     const auto dense = dense_text(model, options);
     auto drafter = right_drafter(dense);
-    nullm::basic_writer all_right(model, table_model::state{}, hash_gate{}, drafter, sampler, prompt, options);
+    nullm::basic_writer all_right(model, table_model::state{}, hash_gate{}, drafter, sampler, prompt,
+                                  options);
     for (int i = 0; i < 9; ++i) CHECK_FALSE(all_right.next().token);
     const step last = all_right.next();
     CHECK(last.reason == wake_reason::end);
@@ -119,8 +124,8 @@ TEST_CASE("a stop token ends the text and is no part of it", "[generate]") {
     const nullm::writer_options options{.max_tokens = 10, .stop_tokens = {table_model::end}};
     const auto dense = dense_text(model, options);
     CHECK(dense.size() == 4);
-    nullm::basic_writer w(model, table_model::state{}, nullm::always_open{}, nullm::ngram_drafter{}, sampler, prompt,
-                          options);
+    nullm::basic_writer w(model, table_model::state{}, nullm::always_open{}, nullm::ngram_drafter{}, sampler,
+                          prompt, options);
     std::optional<token_id> last;
     while (!w.finished()) last = w.next().token;
     CHECK(last == table_model::end);
@@ -137,8 +142,8 @@ TEST_CASE("a stop token ends the text and is no part of it", "[generate]") {
 
 TEST_CASE("a full context ends the text", "[generate]") {
     const table_model model;
-    nullm::basic_writer w(model, table_model::state{.context = 7}, nullm::always_open{}, nullm::no_drafter{}, sampler,
-                          prompt, {});
+    nullm::basic_writer w(model, table_model::state{.context = 7}, nullm::always_open{}, nullm::no_drafter{},
+                          sampler, prompt, {});
     while (!w.finished()) w.next();
     CHECK(w.text().size() == 4);
     CHECK(w.finish_reason() == wake_reason::context);
@@ -189,16 +194,23 @@ namespace {
 
 /// Verbs in random order on a writer and on the reference; equal all the way, and the dense text at the end.
 template <class Drafter>
-void random_verbs(std::uint64_t run, Drafter drafter, const table_model& model, nullm::writer_options options) {
-    using reference_type = nullm::reference_writer<table_model, hash_gate, Drafter, nullm::temperature_sampler>;
+void random_verbs(std::uint64_t run, Drafter drafter, const table_model& model,
+                  nullm::writer_options options) {
+    using reference_type =
+        nullm::reference_writer<table_model, hash_gate, Drafter, nullm::temperature_sampler>;
     std::uint32_t draws = 0;
     const auto draw = [&](std::uint32_t below) { return nullm::draw_u32({.seed = run}, draws++) % below; };
     const hash_gate gate{.pattern = nullm::draw_u32({.seed = run + 9000}), .first = first};
     nullm::basic_writer w(model, table_model::state{}, gate, drafter, sampler, prompt, options);
     table_model::state scratch;
     std::optional<reference_type> reference;
-    reference.emplace(reference_type{.model = model, .cache = scratch, .drafter = drafter, .sampler = sampler,
-                                     .options = options, .gate = {gate}, .tokens = prompt});
+    reference.emplace(reference_type{.model = model,
+                                     .cache = scratch,
+                                     .drafter = drafter,
+                                     .sampler = sampler,
+                                     .options = options,
+                                     .gate = {gate},
+                                     .tokens = prompt});
     reference->start();
     std::optional<typename decltype(w)::saved> saved;
     std::optional<reference_type> saved_reference;
@@ -242,9 +254,11 @@ TEST_CASE("rewind, snapshot and restore are what the reference says, in any orde
     for (std::uint64_t run = 0; run < 300; ++run) {
         table_model model;
         model.end_position = run % 3 == 0 ? first + 12 : -1;
-        nullm::writer_options options{.max_tokens = 16, .max_pending = static_cast<std::uint32_t>(run % 7),
+        nullm::writer_options options{.max_tokens = 16,
+                                      .max_pending = static_cast<std::uint32_t>(run % 7),
                                       .max_silence = static_cast<std::uint32_t>(run % 4),
-                                      .explore = static_cast<std::uint32_t>(run % 5), .seed = run};
+                                      .explore = static_cast<std::uint32_t>(run % 5),
+                                      .seed = run};
         if (run % 3 == 0) options.stop_tokens = {table_model::end};
         auto drafter = right_drafter(dense_text(model, options));
         for (std::uint32_t i = 0; i < 16; ++i) {
@@ -264,8 +278,8 @@ TEST_CASE("a long text rewound over copies of the gate's state is as if never wr
     const nullm::writer_options options{.max_tokens = 900, .seed = 2};
     const hash_gate gate{.pattern = 0x123456789ULL, .first = 40};
     const auto make = [&] {
-        return nullm::basic_writer(model, table_model::state{.context = 1000}, gate, nullm::ngram_drafter{}, sampler,
-                                   prompt, options);
+        return nullm::basic_writer(model, table_model::state{.context = 1000}, gate, nullm::ngram_drafter{},
+                                   sampler, prompt, options);
     };
     auto w = make();
     while (!w.finished()) w.next();
@@ -273,7 +287,8 @@ TEST_CASE("a long text rewound over copies of the gate's state is as if never wr
     const auto end_state = w.gate_state();
     for (const std::size_t n : {1U, 60U, 130U, 400U, 899U, 900U}) {
         w.rewind(n);
-        CHECK(copy(w.text()) == std::vector<token_id>(text.begin(), text.end() - static_cast<std::ptrdiff_t>(n)));
+        CHECK(copy(w.text()) ==
+              std::vector<token_id>(text.begin(), text.end() - static_cast<std::ptrdiff_t>(n)));
         while (!w.finished()) w.next();
         CHECK(copy(w.text()) == text);
     }
@@ -292,7 +307,8 @@ TEST_CASE("a step that fails leaves the writer as it was, and is repeated", "[ge
     const auto check = [&](auto chosen_drafter, std::uint64_t pattern, int kind) {
         for (std::int64_t failing = 0; failing < 12; ++failing) {
             const hash_gate gate{.pattern = pattern, .first = first};
-            nullm::basic_writer expected(model, table_model::state{}, gate, chosen_drafter, sampler, prompt, options);
+            nullm::basic_writer expected(model, table_model::state{}, gate, chosen_drafter, sampler, prompt,
+                                         options);
             table_faults faults;
             table_model faulty;
             faulty.faults = &faults;
@@ -301,7 +317,8 @@ TEST_CASE("a step that fails leaves the writer as it was, and is repeated", "[ge
             if (kind == 0) faults.throw_in = failing;
             if (kind == 1) faults.cancel_in = failing;
             while (!expected.finished()) {
-                const bool forced = nullm::drafts<decltype(chosen_drafter)> ? false : expected.stats().pauses % 3 == 2;
+                const bool forced =
+                    nullm::drafts<decltype(chosen_drafter)> ? false : expected.stats().pauses % 3 == 2;
                 const seen_step want(forced ? expected.force() : expected.next());
                 const auto before = view_of(w);
                 int caught = -1;
@@ -338,7 +355,8 @@ TEST_CASE("a step that fails leaves the writer as it was, and is repeated", "[ge
 
 TEST_CASE("request_cancel stops the next pass of a writer", "[generate]") {
     const table_model model;
-    nullm::basic_writer w(model, table_model::state{}, nullm::always_open{}, nullm::no_drafter{}, sampler, prompt, {});
+    nullm::basic_writer w(model, table_model::state{}, nullm::always_open{}, nullm::no_drafter{}, sampler,
+                          prompt, {});
     w.request_cancel();
     CHECK_THROWS_AS(w.next(), nullm::cancelled);
     CHECK(w.text().empty());

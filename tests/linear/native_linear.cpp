@@ -407,3 +407,22 @@ TEST_CASE("an input need not keep floats for quantised matrices, and says so for
     CHECK(same_bits(y, product<nullm::i8>(quantized.view(), x, pool)));
     CHECK_THROWS_AS(b.apply(input, matrix_view<float>(y.data(), 1, 16), pool), nullm::error);
 }
+
+TEST_CASE("matrices in an arena multiply the same, and outlive it", "[linear]") {
+    thread_pool pool(1);
+    const auto tensor = random_tensor(tensor_type::q4_1, 40, 96, 1);
+    const auto x = random_rows(3, 96, 2);
+    auto linear = [&] {
+        nullm::weight_arena arena;
+        auto first = native_linear<nullm::i16>::from(std::vector{tensor.view()}, pool, arena);
+        return std::pair(std::move(first), native_linear<nullm::i16>::from(std::vector{tensor.view()}, pool, arena));
+    }();
+    native_linear<nullm::i16>::input input;
+    input.assign({x.data(), 3, 96}, pool);
+    for (const auto* l : {&linear.first, &linear.second}) {
+        std::vector<float> y(3 * 40);
+        l->apply(input, matrix_view<float>(y.data(), 3, 40), pool);
+        CHECK(same_bits(y, product<nullm::i16>(tensor.view(), x, pool)));
+        CHECK(l->bytes() == 3 * 2 * 640);
+    }
+}

@@ -1,3 +1,4 @@
+#include <io/scratch_directory.hpp>
 #include <nullm/model/checkpoint.hpp>
 #include <support/catch.hpp>
 #include <support/synthetic_checkpoint.hpp>
@@ -40,13 +41,12 @@ bool contains(const std::string& text, const std::string& part) {
 }  // namespace
 
 TEST_CASE("a synthetic checkpoint loads with the sizes it was made with", "[model]") {
-    const auto directory =
-        std::filesystem::temp_directory_path() / ("nullm_checkpoint_" + std::to_string(std::rand()));
+    std::optional<support::scratch_directory> directory(std::in_place);
     support::synthetic_spec spec;
-    const auto path = support::write_synthetic_checkpoint(spec, directory);
+    const auto path = support::write_synthetic_checkpoint(spec, directory->path());
     const checkpoint model(path);
     const checkpoint copy = model;
-    std::filesystem::remove_all(directory);  // the mapping outlives the name
+    directory.reset();  // the mapping outlives the name
     const auto& config = copy.config();
     REQUIRE(config.layers == spec.layers);
     REQUIRE(config.width == spec.width);

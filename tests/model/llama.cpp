@@ -60,9 +60,11 @@ TEST_CASE("a refused forward changes nothing", "[model]") {
     CHECK_THROWS_WITH(model.forward(state, std::span(tokens).first(2), 1),
                       "llama forward: expected at most 1 more positions in the context, found 2");
     const std::vector<token_id> beyond = {3, 320};
-    CHECK_THROWS_WITH(model.forward(state, beyond, 1), "llama forward: expected token ids below 320, found 320");
+    CHECK_THROWS_WITH(model.forward(state, beyond, 1),
+                      "llama forward: expected token ids below 320, found 320");
     const std::vector<token_id> negative = {-1};
-    CHECK_THROWS_WITH(model.forward(state, negative, 1), "llama forward: expected token ids below 320, found -1");
+    CHECK_THROWS_WITH(model.forward(state, negative, 1),
+                      "llama forward: expected token ids below 320, found -1");
     CHECK_THROWS_WITH(model.forward(state, std::span(tokens).first(1), 2),
                       "llama forward: expected logits of at most 1 positions, found 2");
     CHECK(model.length(state) == 39);
@@ -109,7 +111,8 @@ TEST_CASE("a cancelled forward leaves the cache as it was", "[model]") {
     running = &state;
     run(model, state, std::span(tokens).first(300), 300);
 
-    // 700 tokens are two passes of two layers each: stop in the first layer, between the passes, in the third call.
+    // 700 tokens are two passes of two layers each: stop in the first layer, between the passes, in the third
+    // call.
     for (const int call : {1, 2, 3}) {
         calls = 0;
         stop_at = call;
@@ -117,7 +120,8 @@ TEST_CASE("a cancelled forward leaves the cache as it was", "[model]") {
         CHECK(calls == call);
         CHECK(model.length(state) == 300);
     }
-    // In the very last layer it is too late: that pass completes, and the next one stops before anything happens.
+    // In the very last layer it is too late: that pass completes, and the next one stops before anything
+    // happens.
     calls = 0;
     stop_at = 4;
     CHECK(model.forward(state, std::span(tokens).subspan(300), 1).rows == 1);
@@ -156,7 +160,8 @@ TEST_CASE("a model tells what a pass reads", "[model]") {
     const synthetic made(spec);
     const model_of<plain_linear> model(made.file);
     // Q4_1: 20 bytes for 32 weights; q and o 64 x 64, k and v 32 x 64, three of 96 x 64, twice; head Q8_0.
-    CHECK(model.weight_bytes() == 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 96 * 64) / 32 * 20 + 320 * 64 / 32 * 34);
+    CHECK(model.weight_bytes() ==
+          2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 96 * 64) / 32 * 20 + 320 * 64 / 32 * 34);
     model_of<plain_linear>::state state(model, {.threads = 1});
     CHECK(model.cache_bytes(state) == 0);
     model.forward(state, random_tokens(257, spec.vocabulary), 0);

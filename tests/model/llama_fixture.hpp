@@ -1,5 +1,6 @@
 #pragma once
-// What the llama tests share: small checkpoints in memory, runs in batches, and the paper in double precision.
+// What the llama tests share: small checkpoints in memory, runs in batches, and the paper in double
+// precision.
 
 #include <nullm/attention/exact_attention.hpp>
 #include <nullm/core/random.hpp>
@@ -26,7 +27,8 @@ using model_of = nullm::llama<Linear, nullm::exact_attention<T>>;
 
 // A checkpoint in memory.
 struct synthetic {
-    explicit synthetic(const synthetic_spec& spec) : bytes(support::synthetic_checkpoint(spec)), file(bytes, spec.name) {}
+    explicit synthetic(const synthetic_spec& spec)
+        : bytes(support::synthetic_checkpoint(spec)), file(bytes, spec.name) {}
     support::bytes bytes;
     nullm::checkpoint file;
 };
@@ -42,12 +44,14 @@ inline std::vector<token_id> random_tokens(std::size_t count, std::size_t vocabu
 
 // Runs the tokens in batches of m from where the cache ends, and returns all their logits.
 template <class M>
-std::vector<float> run(const M& model, typename M::state& state, std::span<const token_id> tokens, std::size_t m) {
+std::vector<float> run(const M& model, typename M::state& state, std::span<const token_id> tokens,
+                       std::size_t m) {
     std::vector<float> all;
     for (std::size_t first = 0; first < tokens.size(); first += m) {
         const auto part = tokens.subspan(first, std::min(m, tokens.size() - first));
         const auto logits = model.forward(state, part, part.size());
-        for (std::size_t r = 0; r < logits.rows; ++r) all.insert(all.end(), logits.row(r).begin(), logits.row(r).end());
+        for (std::size_t r = 0; r < logits.rows; ++r)
+            all.insert(all.end(), logits.row(r).begin(), logits.row(r).end());
     }
     return all;
 }
@@ -61,14 +65,16 @@ inline std::uint64_t hash_bits(std::span<const float> values) {
     std::uint64_t hash = 0xCBF29CE484222325U;
     for (const float value : values) {
         const auto bits = std::bit_cast<std::uint32_t>(value);
-        for (unsigned shift = 0; shift < 32; shift += 8) hash = (hash ^ ((bits >> shift) & 0xFFU)) * 0x100000001B3U;
+        for (unsigned shift = 0; shift < 32; shift += 8)
+            hash = (hash ^ ((bits >> shift) & 0xFFU)) * 0x100000001B3U;
     }
     return hash;
 }
 
 using vector = std::vector<double>;
 
-// The llama paper in double precision, one position at a time, nothing shared with the library but the weights' bytes.
+// The llama paper in double precision, one position at a time, nothing shared with the library but the
+// weights' bytes.
 class reference {
  public:
     explicit reference(const nullm::checkpoint& file) : file_(file), c_(file.config()) {}
@@ -94,7 +100,8 @@ class reference {
                 const vector h = norm(x, at + "ffn_norm.weight");
                 vector gate = times(at + "ffn_gate.weight", c_.mlp_width, h);
                 const vector up = times(at + "ffn_up.weight", c_.mlp_width, h);
-                for (std::size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+                for (std::size_t i = 0; i < gate.size(); ++i)
+                    gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
                 add(x, times(at + "ffn_down.weight", c_.width, gate));
             }
             const vector n = norm(x, "output_norm.weight");
@@ -122,7 +129,8 @@ class reference {
         for (const double value : x) squares += value * value;
         vector y = row(name, 1, x.size(), 0);
         for (std::size_t i = 0; i < x.size(); ++i) {
-            y[i] *= x[i] / std::sqrt(squares / static_cast<double>(x.size()) + static_cast<double>(c_.rms_epsilon));
+            y[i] *= x[i] /
+                    std::sqrt(squares / static_cast<double>(x.size()) + static_cast<double>(c_.rms_epsilon));
         }
         return y;
     }
@@ -130,7 +138,8 @@ class reference {
         for (std::size_t first = 0; first < x.size(); first += c_.head_size) {
             for (std::size_t i = 0; i < c_.rope_size; i += 2) {
                 const double angle = static_cast<double>(position) *
-                    std::pow(static_cast<double>(c_.rope_base), -static_cast<double>(i) / static_cast<double>(c_.rope_size));
+                                     std::pow(static_cast<double>(c_.rope_base),
+                                              -static_cast<double>(i) / static_cast<double>(c_.rope_size));
                 const double a = x[first + i];
                 const double b = x[first + i + 1];
                 x[first + i] = a * std::cos(angle) - b * std::sin(angle);
@@ -146,7 +155,8 @@ class reference {
             double total = 0;
             for (std::size_t j = 0; j < keys.size(); ++j) {
                 double score = 0;
-                for (std::size_t d = 0; d < c_.head_size; ++d) score += q[head * c_.head_size + d] * keys[j][kv + d];
+                for (std::size_t d = 0; d < c_.head_size; ++d)
+                    score += q[head * c_.head_size + d] * keys[j][kv + d];
                 weight[j] = std::exp(score / std::sqrt(static_cast<double>(c_.head_size)));
                 total += weight[j];
             }
@@ -178,17 +188,18 @@ double worst_error(const synthetic_spec& spec, std::size_t positions) {
     double worst = 0;
     for (std::size_t p = 0; p < positions; ++p) {
         for (std::size_t t = 0; t < spec.vocabulary; ++t) {
-            worst = std::max(worst, std::fabs(expected[p][t] - static_cast<double>(logits[p * spec.vocabulary + t])));
+            worst = std::max(
+                worst, std::fabs(expected[p][t] - static_cast<double>(logits[p * spec.vocabulary + t])));
         }
     }
     return worst;
 }
 
-// A sum of n products errs by less than n u of the sum of their magnitudes (u = 2^-24); with rows of norm 1 and n <= 96
-// that is below 96 u sqrt(96) = 6e-5 of the input's size, typically 100 times less. Seven products a layer, two
-// layers and a head of gain 3 keep the sum below 3 x 15 x 6e-5; a mistake in the model shows as an error of order 1.
+// A sum of n products errs by less than n u of the sum of their magnitudes (u = 2^-24); with rows of norm 1
+// and n <= 96 that is below 96 u sqrt(96) = 6e-5 of the input's size, typically 100 times less. Seven
+// products a layer, two layers and a head of gain 3 keep the sum below 3 x 15 x 6e-5; a mistake in the model
+// shows as an error of order 1.
 inline constexpr double float_tolerance = 3e-3;
-
 
 /// Checkpoints that between them have every shape and storage type a llama may have.
 inline std::vector<synthetic_spec> all_shapes() {
@@ -227,7 +238,8 @@ inline std::vector<synthetic_spec> all_shapes() {
     return specs;
 }
 
-/// Checks that logits are the same bits in any batch, on any threads, after any rewind, and on every machine: their hash.
+/// Checks that logits are the same bits in any batch, on any threads, after any rewind, and on every machine:
+/// their hash.
 template <class M>
 void check_invariance(std::uint64_t expected_hash) {
     synthetic_spec spec;

@@ -25,9 +25,9 @@ TEST_CASE("llama with native weights computes what the paper says", "[model]") {
 
 TEST_CASE("integer arithmetic stays near the float one", "[model]") {
     const synthetic_spec spec;
-    // A quantised activation errs by half a code of its block's largest value, some 3 times the typical one: 3 / 65534
-    // and 3 / 254 relative. Fifteen products with independent errors, gain 3, the worst of 10,000 logits (4 sigma):
-    // sqrt(15) x 3 x 4 = 46 times that, divided by sqrt(3) for a uniform error.
+    // A quantised activation errs by half a code of its block's largest value, some 3 times the typical one:
+    // 3 / 65534 and 3 / 254 relative. Fifteen products with independent errors, gain 3, the worst of 10,000
+    // logits (4 sigma): sqrt(15) x 3 x 4 = 46 times that, divided by sqrt(3) for a uniform error.
     CHECK(worst_error<native_linear<nullm::i16>>(spec, 30) < 46 * 3.0 / 65534);
     CHECK(worst_error<native_linear<nullm::i8>>(spec, 30) < 46 * 3.0 / 254);
 }
@@ -67,4 +67,3 @@ TEST_CASE("sessions on several threads share a model and a prefix", "[model]") {
         CHECK(same_bits(result, std::span(expected).subspan(300 * spec.vocabulary)));
     }
 }
-

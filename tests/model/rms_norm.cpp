@@ -27,7 +27,8 @@ TEST_CASE("rms_norm divides by the root mean square and multiplies by the weight
         for (const float value : x) squares += static_cast<double>(value) * value;
         const double scale = 1 / std::sqrt(squares / static_cast<double>(size) + 1e-5F);
         for (std::size_t i = 0; i < size; ++i) {
-            // The sum of squares errs below (size / 16 + 5) u of itself, halved by the root; five more roundings.
+            // The sum of squares errs below (size / 16 + 5) u of itself, halved by the root; five more
+            // roundings.
             const double tolerance = (static_cast<double>(size) / 32 + 8) * std::ldexp(1.0, -24);
             CHECK(y[i] == Approx(x[i] * scale * weight[i]).epsilon(tolerance).margin(0));
         }

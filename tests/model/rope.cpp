@@ -8,8 +8,8 @@
 
 namespace {
 
-std::vector<float> rotated(const nullm::rope& rope, std::vector<float> x, std::size_t head_size, std::size_t position,
-                           nullm::isa level = nullm::active_isa()) {
+std::vector<float> rotated(const nullm::rope& rope, std::vector<float> x, std::size_t head_size,
+                           std::size_t position, nullm::isa level = nullm::active_isa()) {
     std::vector<float> cosine(rope.size());
     std::vector<float> sine(rope.size());
     rope.angles(position, cosine, sine);

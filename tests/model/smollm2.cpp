@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-// SmolLM2-135M-Instruct against transformers (tests/golden/smollm2_reference.json). Needs the model file's path in the
-// environment variable NULLM_MODEL.
+// SmolLM2-135M-Instruct against transformers (tests/golden/smollm2_reference.json). Needs the model file's
+// path in the environment variable NULLM_MODEL.
 
 namespace {
 
@@ -46,13 +46,15 @@ std::vector<std::vector<token_id>> texts(const nlohmann::json& reference) {
 
 // Logits of every position of every text.
 template <class M>
-std::vector<std::vector<float>> teacher_forced(const M& model, const std::vector<std::vector<token_id>>& all) {
+std::vector<std::vector<float>> teacher_forced(const M& model,
+                                               const std::vector<std::vector<token_id>>& all) {
     typename M::state state(model);
     std::vector<std::vector<float>> rows;
     for (const auto& text : all) {
         model.truncate(state, 0);
         const auto logits = model.forward(state, text, text.size());
-        for (std::size_t r = 0; r < logits.rows; ++r) rows.emplace_back(logits.row(r).begin(), logits.row(r).end());
+        for (std::size_t r = 0; r < logits.rows; ++r)
+            rows.emplace_back(logits.row(r).begin(), logits.row(r).end());
     }
     return rows;
 }
@@ -78,8 +80,8 @@ double mean_divergence(const std::vector<std::vector<float>>& p, const std::vect
 }
 
 // Wherever the reference prefers its token by more than `margin`, the other rows must prefer it too.
-void check_agreement(const std::vector<std::vector<float>>& reference, const std::vector<std::vector<float>>& rows,
-                     float margin) {
+void check_agreement(const std::vector<std::vector<float>>& reference,
+                     const std::vector<std::vector<float>>& rows, float margin) {
     std::size_t decided = 0;
     std::size_t wrong = 0;
     for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -143,6 +145,6 @@ TEST_CASE("integer arithmetic on SmolLM2 agrees with float where the model is su
     check_agreement(expected, i16, 0.2F);
     check_agreement(expected, i8, 1.0F);
     std::cout << "SmolLM2, " << expected.size() << " positions, mean KL from f32 with a float cache, in nats:"
-              << " f32 with f16 cache " << mean_divergence(expected, half) << ", i16 " << mean_divergence(expected, i16)
-              << ", i8 " << mean_divergence(expected, i8) << '\n';
+              << " f32 with f16 cache " << mean_divergence(expected, half) << ", i16 "
+              << mean_divergence(expected, i16) << ", i8 " << mean_divergence(expected, i8) << '\n';
 }

@@ -18,8 +18,8 @@ TEST_CASE("swiglu is silu(gate) times up", "[model]") {
     for (std::size_t i = 0; i < gate.size(); ++i) {
         const double g = gate[i];
         const double expected = g / (1 + std::exp(-g)) * up[i];
-        // exp errs by 2 u, sum, quotient and product by one each: below 6 u. Where e^-g is cut off at e^88 the result
-        // is below 100 e^-88.
+        // exp errs by 2 u, sum, quotient and product by one each: below 6 u. Where e^-g is cut off at e^88
+        // the result is below 100 e^-88.
         CHECK(std::fabs(y[i] - expected) <= 6 * std::ldexp(1.0, -24) * std::fabs(expected) + 1e-36);
     }
 }

@@ -137,7 +137,7 @@ TEST_CASE("kernels agree with the rule written plainly, at every width and instr
     for_each_rule([]<reset Reset, timing Timing>() {
         for (const std::size_t n : spike_test::widths()) {
             auto beta = noise(n, 1);
-            auto threshold = noise(n, 2);  // some negative: lanes behind the last neuron must stay silent
+            auto threshold = noise(n, 2);
             const lif<Reset, Timing> neuron{.beta = beta, .threshold = threshold, .graded = 0.3F};
             for (const isa level : spike_test::levels()) {
                 typename lif<Reset, Timing>::state layer(n);
@@ -202,6 +202,21 @@ TEST_CASE("with inhibition the first of the highest spikes, and only if above it
     input[7] = std::numeric_limits<float>::quiet_NaN();
     neuron.step(layer, input, bits);
     CHECK(bits.count() == 0);
+}
+
+TEST_CASE("lanes behind the last neuron stay silent, even under a negative threshold", "[spike][lif]") {
+    for_each_rule([]<reset Reset, timing Timing>() {
+        for (const std::size_t n : spike_test::widths()) {
+            for (const isa level : spike_test::levels()) {
+                const lif<Reset, Timing> neuron{.threshold = -1.0F};
+                typename lif<Reset, Timing>::state layer(n);
+                spike_bits bits;
+                neuron.step(layer, std::vector<float>(n, 0.0F), bits, level);
+                // r = 1 at rest, and `subtract` then adds 1: every neuron spikes, and no lane besides.
+                REQUIRE(bits.count() == n);
+            }
+        }
+    });
 }
 
 TEST_CASE("a membrane at its threshold does not spike, one above it does", "[spike][lif]") {

@@ -1,6 +1,6 @@
 #pragma once
-// A Gate whose decisions come from a bit pattern and whose state betrays any step or settle that is missing, too
-// many or out of order.
+// A Gate whose decisions come from a bit pattern and whose state betrays any step or settle that is missing,
+// too many or out of order.
 
 #include <nullm/spike/gate.hpp>
 
@@ -21,8 +21,10 @@ struct hash_gate {
 
     state initial() const { return {}; }
     nullm::gate_decision step(state& s, const nullm::gate_input& in) const {
-        s.now = mix(mix(s.now, s.learned), static_cast<std::uint64_t>(in.token) + (std::uint64_t{in.repeat} << 32));
-        s.now = mix(mix(s.now, static_cast<std::uint64_t>(in.position)), std::bit_cast<std::uint32_t>(in.confidence));
+        s.now = mix(mix(s.now, s.learned),
+                    static_cast<std::uint64_t>(in.token) + (std::uint64_t{in.repeat} << 32));
+        s.now = mix(mix(s.now, static_cast<std::uint64_t>(in.position)),
+                    std::bit_cast<std::uint32_t>(in.confidence));
         const auto bit = in.position - first + in.repeat;
         const bool fire = bit >= 0 && bit < 64 && ((pattern >> bit) & 1) != 0;
         return {.rate = fire ? 1.0F : 0.25F, .theta = 0.5F, .fire = fire};

@@ -19,7 +19,8 @@ class plain_linear {
         for (const auto& part : parts) {
             for (std::size_t r = 0; r < part.rows; ++r) {
                 made.weights_.resize(made.weights_.size() + made.in_);
-                nullm::dequantize_row(part, r, {made.weights_.data() + made.weights_.size() - made.in_, made.in_});
+                nullm::dequantize_row(part, r,
+                                      {made.weights_.data() + made.weights_.size() - made.in_, made.in_});
             }
         }
         return made;

@@ -21,8 +21,8 @@ struct table_faults {
 struct table_failure {};
 
 struct table_model {
-    static constexpr std::size_t words = 4;       // tokens that the table speaks of
-    static constexpr nullm::token_id end = words; // one more, written at end_position alone
+    static constexpr std::size_t words = 4;        // tokens that the table speaks of
+    static constexpr nullm::token_id end = words;  // one more, written at end_position alone
 
     std::int64_t end_position = -1;  // the token at this position is certain to be `end`; < 0: nowhere
     table_faults* faults = nullptr;
@@ -63,7 +63,8 @@ struct table_model {
                                             std::size_t wanted) const {
         const std::size_t before = s.cache.size();
         if (tokens.empty() || wanted > tokens.size() || before + tokens.size() > s.context) {
-            throw nullm::error("table_model::forward", "tokens that fit the context, wanted <= tokens", "other");
+            throw nullm::error("table_model::forward", "tokens that fit the context, wanted <= tokens",
+                               "other");
         }
         if (s.cancel) {
             s.cancel = false;
@@ -77,7 +78,8 @@ struct table_model {
         }
         s.cache.insert(s.cache.end(), tokens.begin(), tokens.end());
         s.logits.resize(wanted * (words + 1));
-        for (std::size_t r = 0; r < wanted; ++r) fill(s, s.cache.size() - wanted + r, &s.logits[r * (words + 1)]);
+        for (std::size_t r = 0; r < wanted; ++r)
+            fill(s, s.cache.size() - wanted + r, &s.logits[r * (words + 1)]);
         return {s.logits.data(), wanted, words + 1};
     }
 

@@ -18,18 +18,18 @@ using messages = std::vector<nullm::chat_message>;
 const std::string smollm2 =
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ "
     "'<|im_start|>system\n"
-    "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif "
-    "%}{{'<|im_start|>' + "
-    "message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}";
+    "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}{{"
+    "'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}";
 const std::string qwen25 =
-    R"({%- if messages[0]['role'] == 'system' %}{{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }})"
-    R"({%- else %}{{- '<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.)"
-    R"(<|im_end|>\n' }}{%- endif %}{{- '<|im_start|>' + message.role }})";
+    R"({%- if messages[0]['role'] == 'system' %}{{- '<|im_start|>system\n' + messages[0]['content'] + )"
+    R"('<|im_end|>\n' }}{%- else %}{{- '<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a )"
+    R"(helpful assistant.<|im_end|>\n' }}{%- endif %}{{- '<|im_start|>' + message.role }})";
 const std::string chatml =
-    R"({% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}})";
+    R"({% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + )"
+    R"('<|im_end|>' + '\n'}})";
 const std::string llama30 =
-    R"({{ bos_token }}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + )"
-    R"('<|eot_id|>' }})";
+    R"({{ bos_token }}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + )"
+    R"(message['content'] | trim + '<|eot_id|>' }})";
 const std::string llama31 =
     R"({%- set date_string = strftime_now("%d %b %Y") %}{%- set date_string = "26 Jul 2024" %})"
     R"({{- "Cutting Knowledge Date: December 2023\n" }}{{- "Today Date: " + date_string + "\n\n" }})" +

@@ -1,5 +1,6 @@
 #pragma once
-// Exact causal attention over the chunked cache: online softmax, each chunk's result merged in order of position.
+// Exact causal attention over the chunked cache: online softmax, each chunk's result merged in order of
+// position.
 
 #include <nullm/attention/concepts.hpp>
 #include <nullm/attention/kv_cache.hpp>
@@ -13,8 +14,8 @@
 #include <cstddef>
 #include <limits>
 
-// Register tile of the kernels below, in vectors of sixteen lanes: what fits the register file. It never shows in
-// the results, since each output is a sum of its own.
+// Register tile of the kernels below, in vectors of sixteen lanes: what fits the register file. It never
+// shows in the results, since each output is a sum of its own.
 namespace nullm::inline NULLM_ABI {
 namespace scalar {
 inline constexpr int attention_tile = 2;
@@ -32,14 +33,15 @@ inline constexpr int attention_tile = 4;
 
 namespace nullm::inline NULLM_ABI {
 
-/// o = softmax(q K / sqrt(head_size)) V over the keys at and below each query's position, with keys and values stored
-/// as T = float, f16 or bf16, and all arithmetic in float. Query heads that share a KV head share its loads.
+/// o = softmax(q K / sqrt(head_size)) V over the keys at and below each query's position, with keys and
+/// values stored as T = float, f16 or bf16, and all arithmetic in float. Query heads that share a KV head
+/// share its loads.
 ///
-/// Scores are fma chains over the head; weights are taken relative to the largest score of their 256-key chunk; a
-/// chunk's values are added in order of position, and the chunks merged in order. Work is split over (rows, KV head,
-/// chunk), so a single row at depth n still occupies min(n / 256 x KV heads) threads.
-/// Cost of a row at position p: 2 (p + 1) x heads x head_size fma, and one read of the layer's cache below p.
-template <class T = f16>
+/// Scores are fma chains over the head; weights are taken relative to the largest score of their 256-key
+/// chunk; a chunk's values are added in order of position, and the chunks merged in order. Work is split over
+/// (rows, KV head, chunk), so a single row at depth n still occupies min(n / 256 x KV heads) threads. Cost of
+/// a row at position p: 2 (p + 1) x heads x head_size fma, and one read of the layer's cache below p.
+template <CacheElement T = f16>
 struct exact_attention {
     using cache_type = T;
 
@@ -61,8 +63,9 @@ struct exact_attention {
         if (q.rows == 0) return;
         const std::size_t heads = scratch.heads;
         const std::size_t chunks = chunk_of(first + q.rows - 1) + 1;
-        // Few enough rows at a time that their partial results stay in the second-level cache.
-        const std::size_t rows_at_once = std::clamp<std::size_t>(results_kept / (heads * chunks), 1, q.rows);
+        // Few enough rows at a time that their results stay in cache, but a task's worth.
+        const std::size_t rows_at_once =
+            std::min(q.rows, std::max(block_rows, results_kept / (heads * chunks)));
         const std::size_t results = rows_at_once * heads * chunks;
         if (scratch.maximum.size() < results) {
             scratch.maximum.resize(results);
@@ -71,15 +74,19 @@ struct exact_attention {
         }
         for (std::size_t begin = 0; begin < q.rows; begin += rows_at_once) {
             const std::size_t count = std::min(rows_at_once, q.rows - begin);
-            attend_rows(scratch, layer, q.subrows(begin, count), first + begin, cache, o.subrows(begin, count), pool);
+            attend_rows(scratch, layer, q.subrows(begin, count), first + begin, cache,
+                        o.subrows(begin, count), pool);
         }
     }
 
  private:
     static constexpr std::size_t chunk_positions = kv_cache<T>::chunk_positions;
-    static constexpr std::size_t results_kept = 4096;  // x 64 elements: 1 MB
-    static constexpr std::size_t block_rows = 16;      // rows of a task: they share a chunk while it is in cache
-    static constexpr std::size_t serial_work = 16384;  // multiplications below which waking threads does not pay
+    // Rows of a task: they share a chunk while it is in the second-level cache.
+    static constexpr std::size_t block_rows = 16;
+    // Results kept before merging; of 64 elements, a megabyte.
+    static constexpr std::size_t results_kept = 4096;
+    // Multiplications below which waking threads does not pay.
+    static constexpr std::size_t serial_work = 16384;
 
     static std::size_t chunk_of(std::size_t position) { return position / chunk_positions; }
 
@@ -100,23 +107,24 @@ struct exact_attention {
             }
         });
         const std::size_t merges = q.rows * scratch.heads;
-        pool.for_each_range(merges, serial_work / (chunks * shape.head_size) + 1,
-                            [&](std::size_t begin, std::size_t end) {
-            for (std::size_t i = begin; i < end; ++i) {
-                const std::size_t row = i / scratch.heads;
-                float* out = o[row] + i % scratch.heads * shape.head_size;
-                NULLM_DISPATCH(level, merge_chunks(chunk_of(first + row) + 1, scratch.maximum.data() + i * chunks,
-                                                   scratch.total.data() + i * chunks,
-                                                   scratch.partial.data() + i * chunks * cache.value_stride(),
-                                                   cache.value_stride(), shape.head_size, out));
-            }
-        });
+        pool.for_each_range(
+            merges, serial_work / (chunks * shape.head_size) + 1, [&](std::size_t begin, std::size_t end) {
+                for (std::size_t i = begin; i < end; ++i) {
+                    const std::size_t row = i / scratch.heads;
+                    float* out = o[row] + i % scratch.heads * shape.head_size;
+                    NULLM_DISPATCH(
+                        level, merge_chunks(chunk_of(first + row) + 1, scratch.maximum.data() + i * chunks,
+                                            scratch.total.data() + i * chunks,
+                                            scratch.partial.data() + i * chunks * cache.value_stride(),
+                                            cache.value_stride(), shape.head_size, out));
+                }
+            });
     }
 
     // One KV head's queries of a block of rows over one chunk, four at a time.
-    void attend_block(state& scratch, std::size_t layer, std::size_t kv_head, std::size_t chunk, std::size_t chunks,
-                      matrix_view<const float> q, std::size_t first, std::size_t first_row,
-                      const kv_cache<T>& cache) const {
+    void attend_block(state& scratch, std::size_t layer, std::size_t kv_head, std::size_t chunk,
+                      std::size_t chunks, matrix_view<const float> q, std::size_t first,
+                      std::size_t first_row, const kv_cache<T>& cache) const {
         const auto& shape = cache.shape();
         const std::size_t group = scratch.heads / shape.kv_heads;
         const std::size_t stride = cache.value_stride();
@@ -145,8 +153,8 @@ struct exact_attention {
                 slot[i] = (row * scratch.heads + head) * chunks + chunk;
                 partial[i] = scratch.partial.data() + slot[i] * stride;
             }
-            NULLM_DISPATCH(level, attend_chunk(tile, keys, values, shape.head_size, stride, scale, query, count,
-                                               maximum, total, partial));
+            NULLM_DISPATCH(level, attend_chunk(tile, keys, values, shape.head_size, stride, scale, query,
+                                               count, maximum, total, partial));
             for (std::size_t i = 0; i < tile; ++i) {
                 scratch.maximum[slot[i]] = maximum[i];
                 scratch.total[slot[i]] = total[i];
@@ -155,6 +163,7 @@ struct exact_attention {
     }
 };
 
-static_assert(Attention<exact_attention<float>> && Attention<exact_attention<f16>> && Attention<exact_attention<bf16>>);
+static_assert(Attention<exact_attention<float>> && Attention<exact_attention<f16>> &&
+              Attention<exact_attention<bf16>>);
 
 }  // namespace nullm::inline NULLM_ABI

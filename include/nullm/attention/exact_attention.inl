@@ -4,8 +4,8 @@ namespace nullm::inline NULLM_ABI::NULLM_ISA {
 
 /// scores[i][l] of `groups` x 16 keys from `keys` on: one fma chain over the head's elements, ascending.
 template <int queries, int groups, class T>
-void score_keys(const T* keys, std::size_t head_size, float scale, const float* const* q, float (*scores)[256],
-                std::size_t first) {
+void score_keys(const T* keys, std::size_t head_size, float scale, const float* const* q,
+                float (*scores)[256], std::size_t first) {
     f32x16 sum[queries][groups];
     for (int i = 0; i < queries; ++i) {
         for (int g = 0; g < groups; ++g) sum[i][g] = zeros();
@@ -14,7 +14,8 @@ void score_keys(const T* keys, std::size_t head_size, float scale, const float* 
     keys += first * head_size;
     for (std::size_t d = 0; d < head_size; ++d) {
         f32x16 k[groups];
-        for (int g = 0; g < groups; ++g) k[g] = load(keys + static_cast<std::size_t>(g) * group_stride + d * 16);
+        for (int g = 0; g < groups; ++g)
+            k[g] = load(keys + static_cast<std::size_t>(g) * group_stride + d * 16);
         for (int i = 0; i < queries; ++i) {
             const f32x16 x = splat(q[i][d]);
             for (int g = 0; g < groups; ++g) sum[i][g] = fma(x, k[g], sum[i][g]);
@@ -44,7 +45,8 @@ inline void softmax_weights(float* scores, std::size_t count, float& maximum, fl
     total = reduce_add(sum);
 }
 
-/// o[i] += weights[i][j] values[j] for j in [first, last), ascending, over `vectors` x 16 elements of the head.
+/// o[i] += weights[i][j] values[j] for j in [first, last), ascending, over `vectors` x 16 elements of the
+/// head.
 template <int queries, int vectors, class T>
 void add_values(const T* values, std::size_t stride, std::size_t first, std::size_t last,
                 const float (*weights)[256], float* const* o, std::size_t offset) {
@@ -72,15 +74,18 @@ void add_values(const T* values, std::size_t stride, std::size_t first, std::siz
     for (; offset + 16 * attention_tile <= stride; offset += 16 * attention_tile) {
         add_values<queries, attention_tile>(values, stride, first, last, weights, o, offset);
     }
-    for (; offset < stride; offset += 16) add_values<queries, 1>(values, stride, first, last, weights, o, offset);
+    for (; offset < stride; offset += 16)
+        add_values<queries, 1>(values, stride, first, last, weights, o, offset);
 }
 
-/// Up to four queries of one KV head over one chunk: query i sees its first count[i] >= 1 keys, count ascending.
-/// Writes each query's largest score, sum of weights and unnormalised o (stride elements). The queries share the
-/// loads of keys and values; what is added to each, and in which order, depends on its own count alone.
+/// Up to four queries of one KV head over one chunk: query i sees its first count[i] >= 1 keys, count
+/// ascending. Writes each query's largest score, sum of weights and unnormalised o (stride elements). The
+/// queries share the loads of keys and values; what is added to each, and in which order, depends on its own
+/// count alone.
 template <int queries, class T>
 void attend_chunk(const T* keys, const T* values, std::size_t head_size, std::size_t stride, float scale,
-                  const float* const* q, const std::size_t* count, float* maximum, float* total, float* const* o) {
+                  const float* const* q, const std::size_t* count, float* maximum, float* total,
+                  float* const* o) {
     float scores[queries][256];
     const std::size_t most = count[queries - 1];
     std::size_t first = 0;
@@ -94,8 +99,8 @@ void attend_chunk(const T* keys, const T* values, std::size_t head_size, std::si
     for (int i = 0; i < queries; ++i) {
         for (std::size_t d = 0; d < stride; d += 16) store(o[i] + d, zeros());
     }
-    // Keys all queries see together, then each one's own: a later key's value must not touch an earlier query, not
-    // even with weight 0 (0 x infinity).
+    // Keys all queries see together, then each one's own: a later key's value must not touch an earlier
+    // query, not even with weight 0 (0 x infinity).
     add_values<queries>(values, stride, 0, count[0], scores, o);
     for (int i = 1; i < queries; ++i) {
         if (count[0] < count[i]) add_values<1>(values, stride, count[0], count[i], scores + i, o + i);
@@ -103,19 +108,24 @@ void attend_chunk(const T* keys, const T* values, std::size_t head_size, std::si
 }
 
 template <class T>
-void attend_chunk(std::size_t queries, const T* keys, const T* values, std::size_t head_size, std::size_t stride,
-                  float scale, const float* const* q, const std::size_t* count, float* maximum, float* total,
-                  float* const* o) {
+void attend_chunk(std::size_t queries, const T* keys, const T* values, std::size_t head_size,
+                  std::size_t stride, float scale, const float* const* q, const std::size_t* count,
+                  float* maximum, float* total, float* const* o) {
     switch (queries) {
-        case 1: return attend_chunk<1>(keys, values, head_size, stride, scale, q, count, maximum, total, o);
-        case 2: return attend_chunk<2>(keys, values, head_size, stride, scale, q, count, maximum, total, o);
-        case 3: return attend_chunk<3>(keys, values, head_size, stride, scale, q, count, maximum, total, o);
-        default: return attend_chunk<4>(keys, values, head_size, stride, scale, q, count, maximum, total, o);
+        case 1:
+            return attend_chunk<1>(keys, values, head_size, stride, scale, q, count, maximum, total, o);
+        case 2:
+            return attend_chunk<2>(keys, values, head_size, stride, scale, q, count, maximum, total, o);
+        case 3:
+            return attend_chunk<3>(keys, values, head_size, stride, scale, q, count, maximum, total, o);
+        default:
+            return attend_chunk<4>(keys, values, head_size, stride, scale, q, count, maximum, total, o);
     }
 }
 
-/// Merges the results of `chunks` chunks in ascending order and divides by the sum (online softmax, Milakov and
-/// Gimelshein 2018). o has head_size elements, the chunks' results stride elements each, one after the other.
+/// Merges the results of `chunks` chunks in ascending order and divides by the sum (online softmax, Milakov
+/// and Gimelshein 2018). o has head_size elements, the chunks' results stride elements each, one after the
+/// other.
 inline void merge_chunks(std::size_t chunks, const float* maximum, const float* total, const float* partial,
                          std::size_t stride, std::size_t head_size, float* o) {
     for (std::size_t d = 0; d < head_size; d += 16) {

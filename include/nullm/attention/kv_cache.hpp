@@ -1,5 +1,6 @@
 #pragma once
-// The keys and values of all positions, in chunks that copies of the cache share until one of them is written.
+// The keys and values of all positions, in chunks that copies of the cache share until one of them is
+// written.
 
 #include <nullm/core/aligned.hpp>
 #include <nullm/core/error.hpp>
@@ -7,17 +8,21 @@
 
 #include <algorithm>
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #define NULLM_KERNELS <nullm/attention/kv_store.inl>
 #include <nullm/core/simd/foreach_isa.hpp>
 
 namespace nullm::inline NULLM_ABI {
+
+/// What keys and values may be stored as.
+template <class T>
+concept CacheElement = std::same_as<T, float> || std::same_as<T, f16> || std::same_as<T, bf16>;
 
 /// What a cache holds of every position.
 struct kv_shape {
@@ -29,17 +34,16 @@ struct kv_shape {
 
 /// Keys and values of positions [0, length()) for all layers and KV heads, stored as T = float, f16 or bf16.
 ///
-/// Memory comes in chunks of 256 positions that begin at multiples of 256. Copying a cache copies pointers: the copy
-/// shares the chunks, and whoever writes into a shared chunk first takes a copy of it. So a copy is a snapshot, and
-/// sessions may share a prefix, on different threads too (each cache object itself belongs to one thread).
+/// Memory comes in chunks of 256 positions that begin at multiples of 256. Copying a cache copies pointers:
+/// the copy shares the chunks, and whoever writes into a shared chunk first takes a copy of it. So a copy is
+/// a snapshot, and sessions may share a prefix, on different threads too (each cache object itself belongs to
+/// one thread).
 ///
-/// A chunk holds, for each (layer, KV head), the keys as [16 groups][head_size][16 keys] - lanes are keys, so scores
-/// need no horizontal sum - and the values as [256][head_size rounded up to 16], the padding being zero.
-template <class T>
+/// A chunk holds, for each (layer, KV head), the keys as [16 groups][head_size][16 keys] - lanes are keys, so
+/// scores need no horizontal sum - and the values as [256][head_size rounded up to 16], the padding being
+/// zero.
+template <CacheElement T>
 class kv_cache {
-    static_assert(std::is_same_v<T, float> || std::is_same_v<T, f16> || std::is_same_v<T, bf16>,
-                  "kv_cache: stores float, f16 or bf16");
-
  public:
     using value_type = T;
     static constexpr std::size_t chunk_positions = 256;
@@ -48,7 +52,7 @@ class kv_cache {
     /// An empty cache for at most `capacity` positions; allocates nothing yet.
     /// Throws error for an empty shape, or one whose chunk would not fit the address space.
     kv_cache(kv_shape shape, std::size_t capacity) : shape_(shape), capacity_(capacity) {
-        constexpr std::size_t most = std::size_t{1} << 20;  // of each factor: their product fits 64 bits easily
+        constexpr std::size_t most = 1U << 20U;  // of each factor: the products below fit 64 bits
         if (shape.layers == 0 || shape.kv_heads == 0 || shape.head_size == 0 || shape.layers > most ||
             shape.kv_heads > most || shape.head_size > most ||
             shape.layers * shape.kv_heads > (most << 10) / shape.head_size) {
@@ -66,8 +70,8 @@ class kv_cache {
     /// Bytes of the chunks this cache refers to, shared ones included.
     std::size_t allocated_bytes() const { return chunks_.size() * chunk_elements() * sizeof(T); }
 
-    /// Makes positions [length(), n) writable: allocates what is missing, copies what is shared. Cost: up to one
-    /// chunk copied. Throws error if n exceeds capacity(); nothing has changed then.
+    /// Makes positions [length(), n) writable: allocates what is missing, copies what is shared. Cost: up to
+    /// one chunk copied. Throws error if n exceeds capacity(); nothing has changed then.
     void prepare(std::size_t n) {
         if (n > capacity_) {
             throw error("kv cache", "at most " + std::to_string(capacity_) + " positions", std::to_string(n));
@@ -85,10 +89,10 @@ class kv_cache {
         std::atomic_thread_fence(std::memory_order_acquire);
     }
 
-    /// Writes one position's keys and values of a layer, each kv_heads x head_size floats, rounded to T. The position
-    /// must be prepared. Different positions may be written from different threads.
-    void store(std::size_t layer, std::size_t position, std::span<const float> key, std::span<const float> value,
-               isa level = active_isa()) {
+    /// Writes one position's keys and values of a layer, each kv_heads x head_size floats, rounded to T. The
+    /// position must be prepared. Different positions may be written from different threads.
+    void store(std::size_t layer, std::size_t position, std::span<const float> key,
+               std::span<const float> value, isa level = active_isa()) {
         T* block = chunks_[position / chunk_positions]->data();
         const std::size_t at = position % chunk_positions;
         for (std::size_t head = 0; head < shape_.kv_heads; ++head) {
@@ -97,15 +101,16 @@ class kv_cache {
             const float* k = key.data() + head * shape_.head_size;
             const float* v = value.data() + head * shape_.head_size;
             T* first_key = keys + at / group_keys * group_keys * shape_.head_size + at % group_keys;
-            NULLM_DISPATCH(level, store_key_value(k, v, shape_.head_size, first_key, values + at * value_stride()));
+            NULLM_DISPATCH(level,
+                           store_key_value(k, v, shape_.head_size, first_key, values + at * value_stride()));
         }
     }
 
     /// Declares the positions below n, prepared and stored in every layer, as held.
     void commit(std::size_t n) { length_ = n; }
 
-    /// Forgets the positions from n on (n > length() changes nothing). Keeps one chunk in reserve, so that a writer
-    /// who steps back and forth over a chunk's border does not allocate each time.
+    /// Forgets the positions from n on (n > length() changes nothing). Keeps one chunk in reserve, so that a
+    /// writer who steps back and forth over a chunk's border does not allocate each time.
     void truncate(std::size_t n) {
         length_ = std::min(length_, n);
         const std::size_t used = (length_ + chunk_positions - 1) / chunk_positions;
@@ -115,7 +120,8 @@ class kv_cache {
     /// Takes over the positions of another cache by sharing its chunks; the own capacity stays.
     /// Throws error if the shapes differ or the positions exceed capacity(); nothing has changed then.
     void adopt(const kv_cache& other) {
-        if (!(other.shape_ == shape_)) throw error("kv cache", "a snapshot of the same model", "another shape");
+        if (!(other.shape_ == shape_))
+            throw error("kv cache", "a snapshot of the same model", "another shape");
         if (other.length_ > capacity_) {
             throw error("kv cache", "a snapshot of at most " + std::to_string(capacity_) + " positions",
                         std::to_string(other.length_));

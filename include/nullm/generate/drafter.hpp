@@ -22,13 +22,13 @@ struct no_drafter {
 template <>
 inline constexpr bool drafts<no_drafter> = false;
 
-/// Prompt look-up (Saxena 2023, "Prompt Lookup Decoding"): finds the longest suffix of the sequence, of max_match
-/// down to min_match tokens, that occurred before, and proposes the token that followed its latest occurrence.
-/// Occurrences may overlap the suffix.
+/// Prompt look-up (Saxena 2023, "Prompt Lookup Decoding"): finds the longest suffix of the sequence, of
+/// max_match down to min_match tokens, that occurred before, and proposes the token that followed its latest
+/// occurrence. Occurrences may overlap the suffix.
 ///
-/// Confidence = (agreeing / occurrences) (1 - 2^-length): the share of that suffix's earlier occurrences that were
-/// followed by the proposed token, less for a short match, and always in (0, 1).
-/// Keeps no state, so it need not know that the sequence shrank. One scan of the sequence.
+/// Confidence = (agreeing / occurrences) (1 - 2^-length): the share of that suffix's earlier occurrences that
+/// were followed by the proposed token, less for a short match, and always in (0, 1). Keeps no state, so it
+/// need not know that the sequence shrank. One scan of the sequence.
 class ngram_drafter {
  public:
     static constexpr std::uint32_t longest = 16;
@@ -47,8 +47,8 @@ class ngram_drafter {
         if (sequence.size() < 2) return {};
         const token_id* const tokens = sequence.data();
         const std::size_t end = sequence.size() - 1;  // index of the suffix's last token
-        // For each match length: the latest continuation, and how many earlier matches of at least that length
-        // there were and how many of them agree with it.
+        // For each match length: the latest continuation, and how many earlier matches of at least that
+        // length there were and how many of them agree with it.
         struct tally {
             token_id candidate = 0;
             std::uint32_t occurrences = 0, agreeing = 0;
@@ -59,7 +59,8 @@ class ngram_drafter {
             stop = last_equal(tokens, stop, tokens[end]);
             if (stop == none) break;
             std::uint32_t length = 1;
-            while (length < max_match_ && length <= stop && tokens[stop - length] == tokens[end - length]) ++length;
+            while (length < max_match_ && length <= stop && tokens[stop - length] == tokens[end - length])
+                ++length;
             const token_id next = tokens[stop + 1];
             // Shorter lengths than the best so far no longer matter.
             for (std::uint32_t l = best > 1 ? best : 1; l <= length; ++l) {
@@ -84,7 +85,8 @@ class ngram_drafter {
 
     /// The last index before `stop` that holds `token`.
     static std::size_t last_equal(const token_id* tokens, std::size_t stop, token_id token) {
-        constexpr std::size_t block = 16;  // compared together, without a branch: the compiler makes vectors of it
+        constexpr std::size_t block =
+            16;  // compared together, without a branch: the compiler makes vectors of it
         while (stop >= block) {
             const token_id* const first = tokens + stop - block;
             std::uint32_t any = 0;

@@ -42,7 +42,8 @@ struct gate_history {
 
     /// As if no position from `settled` on had been settled, and none from `stepped` on stepped.
     void undo(std::int64_t settled, std::int64_t stepped) {
-        std::erase_if(all, [=](const told& t) { return t.input.position >= (t.settles ? settled : stepped); });
+        std::erase_if(all,
+                      [=](const told& t) { return t.input.position >= (t.settles ? settled : stepped); });
     }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
-// A gate with its state and with what it was told, so that a reader or writer can go back to an earlier position.
+// A gate with its state and with what it was told, so that a reader or writer can go back to an earlier
+// position.
 
 #include <nullm/spike/gate.hpp>
 
@@ -10,9 +11,9 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// Runs a gate and keeps the order of its steps and settles. state() is always the fold of that order from the
-/// gate's initial state; rewind() folds again, from the nearest of a few copies of the state kept on the way.
-/// Memory: 24 bytes a call since the oldest point kept, and at most five copies of the state.
+/// Runs a gate and keeps the order of its steps and settles. state() is always the fold of that order from
+/// the gate's initial state; rewind() folds again, from the nearest of a few copies of the state kept on the
+/// way. Memory: 24 bytes a call since the oldest point kept, and at most five copies of the state.
 template <Gate G>
 class gate_log {
  public:
@@ -27,7 +28,8 @@ class gate_log {
     /// Positions before this one can no longer be gone back to.
     std::int64_t oldest() const { return copies_.front().position; }
 
-    gate_decision step(token_id token, std::int64_t position, float confidence = 1.0F, std::uint32_t repeat = 0) {
+    gate_decision step(token_id token, std::int64_t position, float confidence = 1.0F,
+                       std::uint32_t repeat = 0) {
         events_.push_back({position, token, confidence, repeat, call::step});
         return gate_.step(state_, input_of(events_.back()));
     }
@@ -43,8 +45,8 @@ class gate_log {
         state_.now = before;
     }
 
-    /// To be called where no step waits to be settled: keeps a copy of the state now and then, so that going back
-    /// a little is cheap.
+    /// To be called where no step waits to be settled: keeps a copy of the state now and then, so that going
+    /// back a little is cheap.
     void keep_copy(std::int64_t position) {
         constexpr std::size_t interval = 128;
         if (events_.size() - copies_.back().events < interval) return;
@@ -59,8 +61,8 @@ class gate_log {
         copies_.assign(1, {position, 0, state_});
     }
 
-    /// Marks the present, and makes the mark before it (if there is one) the oldest point kept. A rewind to a mark
-    /// or behind it takes the mark away.
+    /// Marks the present, and makes the mark before it (if there is one) the oldest point kept. A rewind to a
+    /// mark or behind it takes the mark away.
     void mark(std::int64_t position) {
         if (!marks_.empty()) {
             copy oldest = std::move(marks_.front());
@@ -78,7 +80,9 @@ class gate_log {
     /// As if no position from `settled` on had been settled, and none from `stepped` on stepped.
     /// Both >= oldest() (stepped: oldest() - 1 for a writer that pauses).
     void rewind(std::int64_t settled, std::int64_t stepped) {
-        const auto undone = [&](const event& e) { return e.position >= (e.what == call::step ? stepped : settled); };
+        const auto undone = [&](const event& e) {
+            return e.position >= (e.what == call::step ? stepped : settled);
+        };
         std::size_t kept = 0;
         while (kept < events_.size() && !undone(events_[kept])) ++kept;
         std::erase_if(marks_, [&](const copy& c) { return c.events >= kept; });
@@ -104,7 +108,10 @@ class gate_log {
     };
 
     gate_input input_of(const event& e) const {
-        return {.token = e.token, .position = e.position, .confidence = e.confidence, .repeat = e.repeat,
+        return {.token = e.token,
+                .position = e.position,
+                .confidence = e.confidence,
+                .repeat = e.repeat,
                 .seed = seed_};
     }
     void replay(const event& e) {

@@ -9,6 +9,7 @@
 #include <nullm/linear/native_linear.hpp>
 #include <nullm/model/llama.hpp>
 #include <nullm/spike/concepts.hpp>
+#include <nullm/spike/drives/magnitude_drive.hpp>
 #include <nullm/spike/gates.hpp>
 #include <nullm/spike/quiet_gate.hpp>
 #include <nullm/spike/spike_gate.hpp>

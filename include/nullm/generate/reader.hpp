@@ -19,26 +19,30 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// Reads a token stream. Where the gate is silent a pushed token only waits; where it fires, all that wait run as
-/// one causal batch and the model's prediction of the next token is the answer: the same bits as if the model had
-/// run at every position. Lossy only through discard_pending().
+/// Reads a token stream. Where the gate is silent a pushed token only waits; where it fires, all that wait
+/// run as one causal batch and the model's prediction of the next token is the answer: the same bits as if
+/// the model had run at every position. Lossy only through discard_pending().
 ///
-/// When the context is full the reader goes on from the last half of it, at pushes that depend on counts alone.
-/// Always: cached() + pending() = tokens pushed - discarded - left behind by restarts.
-/// If a model, sampler or gate throws, the token stays pushed and waits (force() answers it later).
+/// When the context is full the reader goes on from the last half of it, at pushes that depend on counts
+/// alone. Always: cached() + pending() = tokens pushed - discarded - left behind by restarts. If a model,
+/// sampler or gate throws, the token stays pushed and waits (force() answers it later).
 template <Model M, Gate G, Sampler S>
 class basic_reader {
  public:
     /// `model` must outlive the reader; `state` is one of its states, whose cache is emptied.
     basic_reader(const M& model, typename M::state state, G gate, S sampler, reader_options options = {})
-        : model_(&model), state_(std::move(state)), sampler_(std::move(sampler)), options_(options),
+        : model_(&model),
+          state_(std::move(state)),
+          sampler_(std::move(sampler)),
+          options_(options),
           stream_{.log = gate_log<G>(std::move(gate), options.seed)} {
         if (model_->context(state_) == 0) throw error("reader", "a context of one token or more", "0");
         model_->truncate(state_, 0);
     }
 
-    /// Takes the next token of the stream. The step's position is this token's (0, 1, ... over restarts too), its
-    /// token the model's prediction of the one that follows. Throws nullm::error if it is no token of the vocabulary.
+    /// Takes the next token of the stream. The step's position is this token's (0, 1, ... over restarts too),
+    /// its token the model's prediction of the one that follows. Throws nullm::error if it is no token of the
+    /// vocabulary.
     step push(token_id token) {
         if (token < 0 || static_cast<std::size_t>(token) >= model_->vocabulary()) {
             throw error("reader::push", "a token id below " + std::to_string(model_->vocabulary()),
@@ -63,7 +67,8 @@ class basic_reader {
         return conclude(outcome::silent, reason, {});
     }
 
-    /// Answers at the last pushed position, whatever its gate said. Throws nullm::error if nothing was pushed.
+    /// Answers at the last pushed position, whatever its gate said. Throws nullm::error if nothing was
+    /// pushed.
     step force() {
         if (stream_.window.empty()) throw error("reader::force", "a pushed token", "none");
         return answer(wake_reason::forced);
@@ -79,7 +84,8 @@ class basic_reader {
     /// Costs up to 256 gate steps when n is small, one gate step per position kept when it is large.
     void rewind(std::size_t n) {
         if (n > rewindable()) {
-            throw error("reader::rewind", "at most " + std::to_string(rewindable()) + " tokens", std::to_string(n));
+            throw error("reader::rewind", "at most " + std::to_string(rewindable()) + " tokens",
+                        std::to_string(n));
         }
         if (n == 0) return;
         const std::int64_t position = stream_.position - static_cast<std::int64_t>(n);
@@ -99,14 +105,16 @@ class basic_reader {
 
     /// How far rewind() can go: to the last discard, or to the oldest token kept at the last restart.
     std::size_t rewindable() const {
-        return std::min(stream_.window.size(), static_cast<std::size_t>(stream_.position - stream_.log.oldest()));
+        return std::min(stream_.window.size(),
+                        static_cast<std::size_t>(stream_.position - stream_.log.oldest()));
     }
 
-    /// Drops all that waits, the first four positions of the window excepted, as if the model's stream had never
-    /// had it. Lossy: later answers are those of the shorter text. The gate has seen it, and rewind() cannot go
-    /// behind it. Returns how many tokens were dropped.
+    /// Drops all that waits, the first four positions of the window excepted, as if the model's stream had
+    /// never had it. Lossy: later answers are those of the shorter text. The gate has seen it, and rewind()
+    /// cannot go behind it. Returns how many tokens were dropped.
     std::size_t discard_pending() {
-        constexpr std::size_t never_dropped = 4;  // attention sinks: a model without its first tokens degenerates
+        constexpr std::size_t never_dropped =
+            4;  // attention sinks: a model without its first tokens degenerates
         const std::size_t kept = std::max(cached(), std::min(never_dropped, stream_.window.size()));
         const std::size_t dropped = stream_.window.size() - kept;
         if (dropped == 0) return 0;
@@ -120,15 +128,12 @@ class basic_reader {
 
     /// Asks a running push(), force() or commit() to stop, from any thread; it then throws nullm::cancelled.
     /// Only with a model whose state can be asked.
-    void request_cancel()
-        requires requires(typename M::state& state) { state.request_cancel(); }
-    {
-        state_.request_cancel();
-    }
+    void request_cancel() requires requires(typename M::state& state) { state.request_cancel(); }
+    { state_.request_cancel(); }
 
     class saved;
-    /// A copy of all that a reader is apart from its options; restore() makes any reader over the same model and
-    /// options that one again.
+    /// A copy of all that a reader is apart from its options; restore() makes any reader over the same model
+    /// and options that one again.
     saved snapshot() const { return saved(model_->save(state_), stream_); }
     void restore(const saved& from) {
         stream copy = from.stream_;
@@ -142,8 +147,8 @@ class basic_reader {
     std::span<const token_id> window() const { return stream_.window; }
     std::size_t cached() const { return model_->length(state_); }
     std::size_t pending() const { return stream_.window.size() - cached(); }
-    /// Logits of the last answer, empty if there was none since the start or the last rewind. Valid until the next
-    /// answer.
+    /// Logits of the last answer, empty if there was none since the start or the last rewind. Valid until the
+    /// next answer.
     std::span<const float> logits() const { return stream_.logits; }
     const statistics& stats() const { return stream_.counts; }
     const typename G::state& gate_state() const { return stream_.log.state(); }
@@ -175,7 +180,8 @@ class basic_reader {
     wake_reason reason_to_fire(const gate_decision& decision, std::int64_t position) const {
         if (decision.fire) return wake_reason::rate;
         if (explores(options_.explore, options_.seed, position)) return wake_reason::explore;
-        if (options_.max_silence != 0 && stream_.silence >= options_.max_silence) return wake_reason::max_silence;
+        if (options_.max_silence != 0 && stream_.silence >= options_.max_silence)
+            return wake_reason::max_silence;
         return wake_reason::none;
     }
 
@@ -231,7 +237,8 @@ class basic_reader {
         ++stream_.counts.restarts;
     }
 
-    /// Outcomes are needed as far back as rewind() can go, and of one position more: force() may answer at it.
+    /// Outcomes are needed as far back as rewind() can go, and of one position more: force() may answer at
+    /// it.
     void forget_outcomes() {
         const auto needed = static_cast<std::size_t>(stream_.position - stream_.log.oldest()) + 1;
         auto& outcomes = stream_.outcomes;

@@ -31,8 +31,8 @@ struct row_peak {
 
 namespace nullm::inline NULLM_ABI {
 
-/// The largest logit of a row that can be sampled from. Throws nullm::error if the row is empty, holds a NaN, or
-/// has no finite largest value.
+/// The largest logit of a row that can be sampled from. Throws nullm::error if the row is empty, holds a NaN,
+/// or has no finite largest value.
 inline float largest_logit(std::span<const float> logits, isa level = active_isa()) {
     if (logits.empty()) throw error("sampler", "a row of logits", "an empty one");
     const row_peak found = NULLM_DISPATCH(level, peak(logits));
@@ -51,12 +51,14 @@ struct greedy {
     }
 };
 
-/// Draws from softmax(logits / temperature), cut to the top_k largest, then to the fewest of those that together
-/// reach probability top_p: the order of Hugging Face transformers 4 and llama.cpp. Equal logits rank by id.
+/// Draws from softmax(logits / temperature), cut to the top_k largest, then to the fewest of those that
+/// together reach probability top_p: the order of Hugging Face transformers 4 and llama.cpp. Equal logits
+/// rank by id.
 ///
 /// Weights are e^x within one unit in the last place of a float (each probability within 3e-7 of its value,
-/// relatively), summed as doubles in a fixed order; one draw, draw_uniform_double(key). The same bits on every
-/// instruction set. A weight below 1.2e-38 of the largest is zero, far below the 2^-53 a draw can tell apart.
+/// relatively), summed as doubles in a fixed order; one draw, draw_uniform_double(key). The same bits on
+/// every instruction set. A weight below 1.2e-38 of the largest is zero, far below the 2^-53 a draw can tell
+/// apart.
 class temperature_sampler {
  public:
     struct options {
@@ -69,7 +71,8 @@ class temperature_sampler {
     /// Throws nullm::error for values out of range.
     explicit temperature_sampler(options chosen) : options_(chosen) {
         if (!(chosen.temperature >= 0.0F) || !std::isfinite(chosen.temperature)) {
-            throw error("sampler temperature", "a finite number, 0 or more", std::to_string(chosen.temperature));
+            throw error("sampler temperature", "a finite number, 0 or more",
+                        std::to_string(chosen.temperature));
         }
         if (!(chosen.top_p > 0.0F && chosen.top_p <= 1.0F)) {
             throw error("sampler top_p", "a number above 0 and up to 1", std::to_string(chosen.top_p));
@@ -118,60 +121,89 @@ class temperature_sampler {
 
     struct ranked {
         float logit;
+        float weight;
         token_id token;
         friend bool operator<(const ranked& a, const ranked& b) {
             return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
         }
     };
+    using ranking = std::vector<ranked>;
 
     token_id draw_from_best(std::span<const float> logits, float largest, double draw, bool cut_k,
                             isa level) const {
-        const double all = cut_k ? 0.0 : NULLM_DISPATCH(level, sum_of_weights(logits, largest, options_.temperature));
-        // Ranks only the logits near the largest, and reaches further down until the cuts fall among them.
-        std::vector<ranked> best;
-        std::vector<float> weights;
-        for (float depth = 4.0F;; depth *= 2.0F) {
-            const bool bottom = depth > 100.0F;  // e^-100 is zero here
-            const float threshold = bottom ? -std::numeric_limits<float>::infinity()
-                                           : largest - depth * options_.temperature;
-            best.clear();
+        const double all =
+            cut_k ? 0.0 : NULLM_DISPATCH(level, sum_of_weights(logits, largest, options_.temperature));
+        // Only the logits near the largest are ranked; further down where the cuts do not fall among them.
+        for (float depth = 4.0F;; depth *= 1.5F) {
+            const bool bottom = depth > 90.0F;  // e^-90 is zero here
+            const float threshold =
+                bottom ? -std::numeric_limits<float>::infinity() : largest - depth * options_.temperature;
+            ranking near;  // in order of ids
             NULLM_DISPATCH(level, for_each_above(logits, threshold, [&](std::size_t i) {
-                best.push_back({logits[i], static_cast<token_id>(i)});
-            }));
-            if (cut_k && best.size() < options_.top_k && !bottom) continue;
-            if (cut_k && best.size() > options_.top_k) {
+                               near.push_back({logits[i], 0.0F, static_cast<token_id>(i)});
+                           }));
+            if (cut_k && near.size() < options_.top_k && !bottom) continue;
+            weigh(near, largest, level);
+            if (cut_k && near.size() > options_.top_k) {
+                ranking best = near;
                 std::nth_element(best.begin(), best.begin() + (options_.top_k - 1), best.end());
-                best.resize(options_.top_k);
+                drop_behind(near, best[options_.top_k - 1]);
             }
-            std::sort(best.begin(), best.end());
-            weigh(best, largest, weights, level);
-            double total = all;
-            if (cut_k) {
-                for (const float w : weights) total += w;
+            if (options_.top_p < 1.0F) {
+                const double wanted = static_cast<double>(options_.top_p) * (cut_k ? sum(near) : all);
+                if (!cut_k && !bottom && sum(near) < wanted) continue;
+                drop_behind(near, last_needed(near, wanted));
             }
-            const double wanted = static_cast<double>(options_.top_p) * total;
-            double kept = 0;
-            std::size_t n = 0;
-            while (n < weights.size() && (kept < wanted || n == 0)) kept += weights[n++];
-            if (kept < wanted && !cut_k && !bottom) continue;
-            double left = draw * kept;
-            for (std::size_t i = 0; i + 1 < n; ++i) {
-                if (left < weights[i]) return best[i].token;
-                left -= weights[i];
+            double left = draw * sum(near);
+            token_id last = near.front().token;  // with a weight: what rounding leaves over goes to it
+            for (const ranked& r : near) {
+                if (r.weight == 0.0F) continue;
+                last = r.token;
+                if (left < r.weight) break;
+                left -= r.weight;
             }
-            while (n > 1 && weights[n - 1] == 0.0F) --n;
-            return best[n - 1].token;
+            return last;
         }
     }
 
-    void weigh(const std::vector<ranked>& best, float largest, std::vector<float>& weights, isa level) const {
-        weights.clear();
-        for (std::size_t i = 0; i < best.size(); i += 16) {
+    static double sum(const ranking& list) {
+        double total = 0;
+        for (const ranked& r : list) total += r.weight;
+        return total;
+    }
+    static void drop_behind(ranking& list, const ranked& last) {
+        std::erase_if(list, [&](const ranked& r) { return last < r; });
+    }
+
+    /// The last of the fewest best that reach `wanted` together: halves the list until few are left to be
+    /// sorted.
+    static ranked last_needed(ranking list, double wanted) {
+        auto first = list.begin();
+        auto end = list.end();
+        while (end - first > 32) {
+            const auto middle = first + (end - first) / 2;
+            std::nth_element(first, middle, end);
+            double upper = 0;
+            for (auto r = first; r != middle; ++r) upper += r->weight;
+            if (upper >= wanted) {
+                end = middle;
+            } else {
+                wanted -= upper;
+                first = middle;
+            }
+        }
+        std::sort(first, end);
+        while (first + 1 != end && first->weight < wanted) wanted -= first++->weight;
+        return *first;
+    }
+
+    void weigh(ranking& list, float largest, isa level) const {
+        for (std::size_t i = 0; i < list.size(); i += 16) {
             std::array<float, 16> x{}, w;
-            const std::size_t n = std::min<std::size_t>(16, best.size() - i);
-            for (std::size_t l = 0; l < n; ++l) x[l] = best[i + l].logit;
+            const std::size_t n = std::min<std::size_t>(16, list.size() - i);
+            for (std::size_t l = 0; l < n; ++l) x[l] = list[i + l].logit;
             NULLM_DISPATCH(level, weights_of(x.data(), n, largest, options_.temperature, w.data()));
-            weights.insert(weights.end(), w.begin(), w.begin() + static_cast<std::ptrdiff_t>(n));
+            for (std::size_t l = 0; l < n; ++l) list[i + l].weight = w[l];
         }
     }
 

@@ -18,9 +18,9 @@ inline row_peak peak(std::span<const float> logits) {
     if (doubtful != 0) {
         for (std::size_t j = 0; j < i; ++j) result.has_nan |= std::isnan(logits[j]);
     }
-    for (; i < logits.size(); ++i) {
-        result.has_nan |= std::isnan(logits[i]);
-        result.largest = logits[i] > result.largest ? logits[i] : result.largest;
+    for (const float x : logits.subspan(i)) {
+        result.has_nan |= std::isnan(x);
+        result.largest = x > result.largest ? x : result.largest;
     }
     return result;
 }

@@ -70,7 +70,10 @@ class literal_writer {
         const auto position = static_cast<std::int64_t>(sequence_.size());
         const gate_decision decision =
             gate_.step(gate_state_, {.token = sequence_.back(), .position = position - 1, .seed = options_.seed});
-        step now{.position = position, .rate = decision.rate, .theta = decision.theta};
+        step now;
+        now.position = position;
+        now.rate = decision.rate;
+        now.theta = decision.theta;
         token_id next = 0;
         if (decision.fire) {
             const auto unseen = std::span(sequence_).subspan(model_.length(state_));

@@ -25,11 +25,13 @@ struct gate_settings {
 
 namespace detail {
 
-/// T::build(from) if T says how it is made from it, else T as it is by default.
+/// T::build(from) if T says how it is made from it, T(vocabulary) if a vocabulary makes one, else T by default.
 template <class T, class From>
 T make_part(const From& from) {
     if constexpr (requires { { T::build(from) } -> std::same_as<T>; }) {
         return T::build(from);
+    } else if constexpr (std::same_as<From, vocabulary_view> && std::constructible_from<T, const vocabulary_view&>) {
+        return T(from);
     } else {
         static_assert(std::default_initializable<T>,
                       "nullm: this part of the gate needs arguments; give it a static build(), or construct the gate "

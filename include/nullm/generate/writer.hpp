@@ -1,6 +1,6 @@
 #pragma once
-// The writer: the model continues its own text. Where the gate is silent a drafted token stands in, unverified;
-// where it fires, all of them are verified in one batch.
+// The writer: the model continues its own text. Where the gate is silent a drafted token stands in,
+// unverified; where it fires, all of them are verified in one batch.
 
 #include <nullm/core/error.hpp>
 #include <nullm/core/step.hpp>
@@ -21,29 +21,34 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// Writes a text. Each next() yields either a token, with the candidates it settles before it, or a NULL. The text
-/// is that of the dense model (always_open, no_drafter) with the same sampler and seed, whatever gate, drafter and
-/// limits: a candidate stands only if it is the token the sampler picks at its position (the rejection rule of
-/// Leviathan et al. 2023, arXiv:2211.17192, for a draft that is a point).
+/// Writes a text. Each next() yields either a token, with the candidates it settles before it, or a NULL. The
+/// text is that of the dense model (always_open, no_drafter) with the same sampler and seed, whatever gate,
+/// drafter and limits: a candidate stands only if it is the token the sampler picks at its position (the
+/// rejection rule of Leviathan et al. 2023, arXiv:2211.17192, for a draft that is a point).
 ///
-/// Without a drafter (drafts<D> is false) a NULL is a pause: no position, and the text only grows where the gate
-/// fires. A gate that stays shut then never ends the text; max_silence does.
-/// If a model or sampler throws out of next(), the writer is as before the call.
+/// Without a drafter (drafts<D> is false) a NULL is a pause: no position, and the text only grows where the
+/// gate fires. A gate that stays shut then never ends the text; max_silence does. If a model or sampler
+/// throws out of next(), the writer is as before the call.
 template <Model M, Gate G, Drafter D, Sampler S>
 class basic_writer {
  public:
-    /// `model` must outlive the writer; `state` is one of its states, whose cache is emptied and filled with the
-    /// prompt but its last token. Throws nullm::error if the prompt is empty, longer than the context - 1, or has a
-    /// token that is not of the vocabulary.
+    /// `model` must outlive the writer; `state` is one of its states, whose cache is emptied and filled with
+    /// the prompt but its last token. Throws nullm::error if the prompt is empty, longer than the context -
+    /// 1, or has a token that is not of the vocabulary.
     basic_writer(const M& model, typename M::state state, G gate, D drafter, S sampler,
                  std::span<const token_id> prompt, writer_options options = {})
-        : model_(&model), state_(std::move(state)), drafter_(std::move(drafter)), sampler_(std::move(sampler)),
-          options_(std::move(options)), prompt_(prompt.size()),
+        : model_(&model),
+          state_(std::move(state)),
+          drafter_(std::move(drafter)),
+          sampler_(std::move(sampler)),
+          options_(std::move(options)),
+          prompt_(prompt.size()),
           progress_{.log = gate_log<G>(std::move(gate), options_.seed)} {
         const std::size_t context = model_->context(state_);
         if (prompt.empty()) throw error("writer", "a prompt of one token or more", "none");
         if (prompt.size() >= context) {
-            throw error("writer", "a prompt of at most " + std::to_string(context == 0 ? 0 : context - 1) + " tokens",
+            throw error("writer",
+                        "a prompt of at most " + std::to_string(context == 0 ? 0 : context - 1) + " tokens",
                         std::to_string(prompt.size()));
         }
         for (const token_id token : prompt) check(token, "writer prompt");
@@ -86,11 +91,12 @@ class basic_writer {
     /// Candidates yielded as NULL and not yet verified; they follow text().
     std::span<const token_id> provisional() const { return all().subspan(progress_.settled); }
 
-    /// Drops what is provisional and the last n tokens of the text; it goes on as the dense text does from there.
-    /// Throws nullm::error if n is more than the text has.
+    /// Drops what is provisional and the last n tokens of the text; it goes on as the dense text does from
+    /// there. Throws nullm::error if n is more than the text has.
     void rewind(std::size_t n) {
         if (n > generated()) {
-            throw error("writer::rewind", "at most " + std::to_string(generated()) + " tokens", std::to_string(n));
+            throw error("writer::rewind", "at most " + std::to_string(generated()) + " tokens",
+                        std::to_string(n));
         }
         progress_.settled -= n;
         progress_.tokens.resize(progress_.settled);
@@ -109,15 +115,12 @@ class basic_writer {
 
     /// Asks a running next() or force() to stop, from any thread; it then throws nullm::cancelled.
     /// Only with a model whose state can be asked.
-    void request_cancel()
-        requires requires(typename M::state& state) { state.request_cancel(); }
-    {
-        state_.request_cancel();
-    }
+    void request_cancel() requires requires(typename M::state& state) { state.request_cancel(); }
+    { state_.request_cancel(); }
 
     class saved;
-    /// A copy of all that a writer is apart from its options and prompt length; restore() makes the writer it came
-    /// from that one again.
+    /// A copy of all that a writer is apart from its options and prompt length; restore() makes the writer it
+    /// came from that one again.
     saved snapshot() const { return saved(model_->save(state_), progress_); }
     void restore(const saved& from) {
         progress copy = from.progress_;
@@ -134,11 +137,12 @@ class basic_writer {
  private:
     struct progress {
         gate_log<G> log;
-        std::vector<token_id> tokens = {};       // prompt, text, provisional
-        std::size_t settled = 0;                 // prompt and text; the last of them is not in the cache
-        std::vector<bool> was_null = {};         // for each token of the text: first yielded as NULL
-        std::vector<typename gate_log<G>::now_type> before = {};  // the gate's `now` before provisional position i
-        std::uint32_t pauses = 0;                // since the text last grew
+        std::vector<token_id> tokens = {};  // prompt, text, provisional
+        std::size_t settled = 0;            // prompt and text; the last of them is not in the cache
+        std::vector<bool> was_null = {};    // for each token of the text: first yielded as NULL
+        std::vector<typename gate_log<G>::now_type> before =
+            {};                    // the gate's `now` before provisional position i
+        std::uint32_t pauses = 0;  // since the text last grew
         std::optional<token_id> stopped_by = {};
         std::vector<resolved_token> resolved = {};
         statistics counts = {};
@@ -204,7 +208,8 @@ class basic_writer {
         const std::size_t silence = drafted ? waiting() : progress_.pauses;  // NULLs in a row
         if (forced) return wake_reason::forced;
         if (decision.fire) return wake_reason::rate;
-        if (explores(options_.explore, options_.seed, position, progress_.pauses)) return wake_reason::explore;
+        if (explores(options_.explore, options_.seed, position, progress_.pauses))
+            return wake_reason::explore;
         if (options_.max_silence != 0 && silence >= options_.max_silence) return wake_reason::max_silence;
         if (drafted && waiting() >= options_.max_pending) return wake_reason::max_pending;
         return wake_reason::none;
@@ -234,8 +239,8 @@ class basic_writer {
         token_id own;
     };
 
-    /// Runs the last settled token and all candidates; the longest prefix of them that the sampler picks too, and
-    /// the token it picks next. On an exception cache and tokens are as before.
+    /// Runs the last settled token and all candidates; the longest prefix of them that the sampler picks too,
+    /// and the token it picks next. On an exception cache and tokens are as before.
     verdict verify(const std::optional<draft>& candidate) {
         const std::size_t settled = progress_.settled;
         if (candidate) progress_.tokens.push_back(candidate->candidate);

@@ -14,6 +14,8 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace nullm::inline NULLM_ABI {
 
@@ -55,38 +57,58 @@ inline bool any_block_not_finite(const std::byte* first, std::size_t count, tens
 }  // namespace detail
 
 /// Throws nullm::error naming tensor, row and byte offset in the tensor of the first weight (or block) that
-/// is infinite or NaN. Reads all blocks' scales once: the speed of memory. `place` stands before the tensor's
-/// name in the error.
-inline void verify_finite(const tensor_view& tensor, thread_pool& pool, const std::string& place = {}) {
-    constexpr std::size_t chunk = 1U << 18;  // bytes a thread takes at once
-    std::atomic<std::size_t> bad_row{tensor.rows};
-    const std::size_t blocks = tensor.cols / block_elements(tensor.type);
-    const std::size_t rows_at_once =
-        std::max<std::size_t>(1, chunk / std::max<std::size_t>(1, tensor.row_bytes()));
-    pool.for_each_range(tensor.rows, rows_at_once, [&](std::size_t begin, std::size_t end) {
-        for (std::size_t r = begin; r < end; ++r) {
-            if (!detail::any_block_not_finite(tensor.row(r).data(), blocks, tensor.type)) continue;
-            std::size_t seen = bad_row.load(std::memory_order_relaxed);
-            while (r < seen && !bad_row.compare_exchange_weak(seen, r, std::memory_order_relaxed)) {
+/// is infinite or NaN, whatever the number of threads. Reads every scale once: the speed of memory. `place`
+/// stands before the tensor's name in the error.
+inline void verify_finite(std::span<const tensor_view> tensors, thread_pool& pool,
+                          std::string_view place = {}) {
+    struct rows {
+        const tensor_view* tensor;
+        std::size_t begin;
+        std::size_t end;
+    };
+    constexpr std::size_t bytes_at_once = 1U << 18;
+    // All tensors in one list, so that the threads meet once and not once a tensor.
+    std::vector<rows> parts;
+    for (const tensor_view& t : tensors) {
+        const std::size_t count =
+            std::max<std::size_t>(1, bytes_at_once / std::max<std::size_t>(1, t.row_bytes()));
+        for (std::size_t r = 0; r < t.rows; r += count) parts.push_back({&t, r, std::min(t.rows, r + count)});
+    }
+    const auto bad_row = [](const rows& part) {  // its first, or part.end
+        const std::size_t blocks = part.tensor->cols / block_elements(part.tensor->type);
+        std::size_t r = part.begin;
+        while (r < part.end &&
+               !detail::any_block_not_finite(part.tensor->row(r).data(), blocks, part.tensor->type)) {
+            ++r;
+        }
+        return r;
+    };
+    std::atomic<std::size_t> first_bad{parts.size()};
+    pool.for_each_range(parts.size(), 1, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t p = begin; p < end; ++p) {
+            std::size_t seen = first_bad.load(std::memory_order_relaxed);
+            if (p > seen || bad_row(parts[p]) == parts[p].end) continue;
+            while (p < seen && !first_bad.compare_exchange_weak(seen, p, std::memory_order_relaxed)) {
             }
-            return;
         }
     });
-    const std::size_t row = bad_row.load(std::memory_order_relaxed);
-    if (row == tensor.rows) return;
+    const std::size_t part = first_bad.load(std::memory_order_relaxed);
+    if (part == parts.size()) return;
+    const tensor_view& tensor = *parts[part].tensor;
+    const std::size_t row = bad_row(parts[part]);
     const std::size_t size = block_bytes(tensor.type);
     std::size_t block = 0;
     while (!detail::any_block_not_finite(tensor.row(row).data() + block * size, 1, tensor.type)) ++block;
-    throw error(place + "tensor " + quoted(tensor.name) + ", row " + std::to_string(row) + ", byte " +
-                    std::to_string(row * tensor.row_bytes() + block * size),
+    throw error(std::string(place) + "tensor " + quoted(tensor.name) + ", row " + std::to_string(row) +
+                    ", byte " + std::to_string(row * tensor.row_bytes() + block * size),
                 "finite weights",
                 block_elements(tensor.type) == 1 ? "infinity or NaN" : "a block scale of infinity or NaN");
 }
 
-/// The same with one thread.
+/// One tensor, on one thread.
 inline void verify_finite(const tensor_view& tensor) {
     thread_pool one(1);
-    verify_finite(tensor, one);
+    verify_finite({&tensor, 1}, one);
 }
 
 }  // namespace nullm::inline NULLM_ABI

@@ -39,8 +39,11 @@ void for_each_code(tensor_type type, const std::byte* block, F&& visit) {
 
 /// Writes row `row` of the tensor as floats; out.size() == tensor.cols. Exact for every format but Q4_1, whose
 /// d * q + m is rounded once. The same values as llama.cpp's dequantize_row_* (ggml-quants.c). Throws error if the row,
-/// the length of `out` or the tensor's bytes do not fit its shape.
+/// the length of `out` or the tensor's bytes do not fit its shape, or the type is none.
 inline void dequantize_row(const tensor_view& tensor, std::size_t row, std::span<float> out) {
+    if (tensor.type > tensor_type::q8_0) {
+        throw error("dequantize_row", "a type the library knows", std::to_string(static_cast<int>(tensor.type)));
+    }
     if (row >= tensor.rows) {
         throw error("dequantize_row", "a row below " + std::to_string(tensor.rows), std::to_string(row));
     }
@@ -84,7 +87,6 @@ inline void dequantize_row(const tensor_view& tensor, std::size_t row, std::span
             }
             return;
     }
-    throw error("dequantize_row", "a tensor type the library knows", std::to_string(static_cast<int>(tensor.type)));
 }
 
 }  // namespace nullm::inline NULLM_ABI

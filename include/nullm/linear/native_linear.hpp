@@ -10,7 +10,7 @@
 #include <nullm/linear/kernels.hpp>
 #include <nullm/linear/prepared_rows.hpp>
 #include <nullm/linear/repack.hpp>
-#include <nullm/linear/tile_storage.hpp>
+#include <nullm/linear/weight_arena.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -37,18 +37,18 @@ class native_linear {
     /// error if there is no part, the parts' cols differ or are not whole blocks, or a tensor's bytes do not match
     /// its shape. Scales are not examined: one that is not finite makes its own row's outputs so.
     static native_linear from(std::span<const tensor_view> parts, thread_pool& pool, isa level = active_isa()) {
-        native_linear linear(parts, std::min(level, detected_isa()));
-        for (std::size_t i = 0; i < parts.size(); ++i) {
-            const part& made = linear.parts_[i];
-            std::byte* const begin = linear.weights_.data() + made.at;
-            pool.for_each_range(made.tiles, 8, [&](std::size_t first, std::size_t last) {
-                for (std::size_t t = first; t < last; ++t) {
-                    std::byte* const tile = begin + t * made.stride;
-                    std::memset(tile, 0, made.stride);
-                    repack_tile(parts[i], t, tile);
-                }
-            });
-        }
+        native_linear linear(parts, level);
+        linear.weights_ = allocate_weights(linear.size_of_parts());
+        linear.repack(parts, pool);
+        return linear;
+    }
+
+    /// The same, in memory of the arena: for matrices below 2 MB, which have no huge page of their own otherwise.
+    static native_linear from(std::span<const tensor_view> parts, thread_pool& pool, weight_arena& arena,
+                              isa level = active_isa()) {
+        native_linear linear(parts, level);
+        linear.weights_ = arena.allocate(linear.size_of_parts());
+        linear.repack(parts, pool);
         return linear;
     }
 
@@ -57,7 +57,7 @@ class native_linear {
     /// Whether apply() reads the float copy of its input: under f32, or if a part is stored as floats.
     bool reads_floats() const { return reads_floats_; }
     /// Bytes apply() reads once for a small batch: weights and scales, padding included.
-    std::size_t weight_bytes() const { return weights_.size(); }
+    std::size_t bytes() const { return weights_.size; }
 
     /// y (rows of x) x out() = x W^T. Threads share out tiles, so sums are never split. Allocates nothing. Throws error
     /// if x or y does not fit.
@@ -94,6 +94,7 @@ class native_linear {
     };
 
     native_linear(std::span<const tensor_view> tensors, isa level) {
+        level = std::min(level, detected_isa());
         if (tensors.empty()) throw error("native_linear", "at least one tensor", "none");
         in_ = tensors.front().cols;
         std::size_t size = 0;
@@ -113,7 +114,21 @@ class native_linear {
             reads_floats_ = reads_floats_ || made.by_floats != nullptr;
             parts_.push_back(made);
         }
-        weights_ = tile_storage(size);
+    }
+
+    std::size_t size_of_parts() const { return parts_.back().at + parts_.back().tiles * parts_.back().stride; }
+
+    void repack(std::span<const tensor_view> tensors, thread_pool& pool) {
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+            const part& made = parts_[i];
+            pool.for_each_range(made.tiles, 8, [&](std::size_t first, std::size_t last) {
+                for (std::size_t t = first; t < last; ++t) {
+                    std::byte* const tile = weights_.first.get() + made.at + t * made.stride;
+                    std::memset(tile, 0, made.stride);
+                    repack_tile(tensors[i], t, tile);
+                }
+            });
+        }
     }
 
     static void check_tensor(const tensor_view& tensor, std::size_t cols) {
@@ -192,7 +207,7 @@ class native_linear {
     void run_tile(const part& p, tile_kernel<Block> kernel, std::size_t tile, const Block* x, std::size_t panel,
                   const matrix_view<float>& y) const {
         const std::size_t rows = rows_in_panel(panel, y.rows);
-        kernel({.tile = weights_.data() + p.at + tile * p.stride,
+        kernel({.tile = weights_.first.get() + p.at + tile * p.stride,
                 .groups = groups_of(in_),
                 .cols = in_,
                 .x = x,
@@ -208,7 +223,7 @@ class native_linear {
     std::size_t tiles_ = 0;
     bool reads_floats_ = false;
     std::vector<part> parts_;
-    tile_storage weights_;
+    weight_bytes weights_;
 };
 
 }  // namespace nullm::inline NULLM_ABI

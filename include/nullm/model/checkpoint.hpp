@@ -74,7 +74,6 @@ class checkpoint {
         gguf_file file;
         llama_config config;
     };
-    /// rows x cols, from the config
     struct layer_tensor {
         std::string_view name;
         std::size_t rows;
@@ -184,18 +183,15 @@ class checkpoint {
 
     void verify_weights(thread_pool* pool) const {
         const std::string place = file().file_name() + ": ";
-        const auto scan = [&](thread_pool& threads) {
-            for (const tensor_view& t : file().tensors()) verify_finite(t, threads, place);
-        };
         if (pool != nullptr) {
-            scan(*pool);
+            verify_finite(file().tensors(), *pool, place);
             return;
         }
         std::size_t bytes = 0;
         for (const tensor_view& t : file().tensors()) bytes += t.bytes.size();
         thread_pool own(
             bytes < (1U << 22) ? 1 : 0);  // a small file is scanned before a thread would have started
-        scan(own);
+        verify_finite(file().tensors(), own, place);
     }
 
     std::shared_ptr<const contents> contents_;

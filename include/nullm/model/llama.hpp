@@ -21,6 +21,7 @@
 #include <atomic>
 #include <cstddef>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,11 +37,11 @@ struct state_options {
     std::size_t context = 0;  // positions the cache may hold; 0: the model's context
 };
 
-/// A llama-architecture model (Touvron et al. 2023; grouped queries, rotary positions, SwiGLU): SmolLM2, Llama,
-/// TinyLlama, Mistral shapes. Weights are immutable; each session runs on a `state` of its own, any number of them
-/// over one model on any threads. Satisfies Model.
+/// A llama-architecture model (Touvron et al. 2023; grouped queries, rotary positions, SwiGLU): SmolLM2,
+/// Llama, TinyLlama, Mistral shapes. Weights are immutable; each session runs on a `state` of its own, any
+/// number of them over one model on any threads. Satisfies Model.
 template <class LinearType, class AttentionType>
-    requires Linear<LinearType> && Attention<AttentionType>
+requires Linear<LinearType> && Attention<AttentionType>
 class llama {
  public:
     using linear = LinearType;
@@ -49,8 +50,8 @@ class llama {
 
     class state;
 
-    /// A cache set aside: pointers to chunks shared with the state it came from. Costs no copy until one of the two
-    /// is written, and then at most one chunk of 256 positions.
+    /// A cache set aside: pointers to chunks shared with the state it came from. Costs no copy until one of
+    /// the two is written, and then at most one chunk of 256 positions.
     struct snapshot {
         kv_cache<cache_type> cache;
     };
@@ -78,11 +79,12 @@ class llama {
     /// Throws error if the snapshot is of another model's shape or longer than the state's context.
     void restore(state& session, const snapshot& saved) const { session.cache_.adopt(saved.cache); }
 
-    /// Appends the tokens at the next positions and returns logits of the last `wanted` of them, wanted x vocabulary,
-    /// valid until the next call on this state. Any number of tokens; they pass the layers 512 at a time.
-    /// Throws error if a token is not in the vocabulary, the context would be exceeded or wanted > tokens.size(), and
-    /// cancelled if asked to stop; the cache then holds what it held before.
-    matrix_view<const float> forward(state& session, std::span<const token_id> tokens, std::size_t wanted) const {
+    /// Appends the tokens at the next positions and returns logits of the last `wanted` of them, wanted x
+    /// vocabulary, valid until the next call on this state. Any number of tokens; they pass the layers 512 at
+    /// a time. Throws error if a token is not in the vocabulary, the context would be exceeded or wanted >
+    /// tokens.size(), and cancelled if asked to stop; the cache then holds what it held before.
+    matrix_view<const float> forward(state& session, std::span<const token_id> tokens,
+                                     std::size_t wanted) const {
         check(session, tokens, wanted);
         const std::size_t start = session.cache_.length();
         session.cache_.prepare(start + tokens.size());
@@ -101,7 +103,8 @@ class llama {
     }
 
  private:
-    static constexpr std::size_t pass_rows = 512;  // bounds the activations; more rows no longer help the matrices
+    // Bounds the activations' memory; more rows no longer make the matrices any faster.
+    static constexpr std::size_t pass_rows = 512;
 
     struct layer {
         aligned_vector<float> attention_norm;  // (width)
@@ -119,9 +122,9 @@ class llama {
           rope_(config_.rope_size, static_cast<double>(config_.rope_base)),
           embedding_(file.tensor("token_embd.weight", config_.vocabulary, config_.width)),
           final_norm_(vector("output_norm.weight")),
-          head_(matrix({config_.tied_head
-                            ? embedding_
-                            : file.tensor("output.weight", config_.vocabulary, config_.width)}, pool)) {
+          head_(matrix({config_.tied_head ? embedding_
+                                          : file.tensor("output.weight", config_.vocabulary, config_.width)},
+                       pool)) {
         const auto& c = config_;
         const std::size_t q_width = c.heads * c.head_size;
         const std::size_t kv_width = c.kv_heads * c.head_size;
@@ -132,11 +135,13 @@ class llama {
                 .attention_norm = vector(at + "attn_norm.weight"),
                 .qkv = matrix({file.tensor(at + "attn_q.weight", q_width, c.width),
                                file.tensor(at + "attn_k.weight", kv_width, c.width),
-                               file.tensor(at + "attn_v.weight", kv_width, c.width)}, pool),
+                               file.tensor(at + "attn_v.weight", kv_width, c.width)},
+                              pool),
                 .attention_output = matrix({file.tensor(at + "attn_output.weight", c.width, q_width)}, pool),
                 .mlp_norm = vector(at + "ffn_norm.weight"),
                 .gate_up = matrix({file.tensor(at + "ffn_gate.weight", c.mlp_width, c.width),
-                                   file.tensor(at + "ffn_up.weight", c.mlp_width, c.width)}, pool),
+                                   file.tensor(at + "ffn_up.weight", c.mlp_width, c.width)},
+                                  pool),
                 .down = matrix({file.tensor(at + "ffn_down.weight", c.width, c.mlp_width)}, pool),
             });
         }
@@ -189,7 +194,7 @@ class llama {
         const matrix_view<float> sine(s.sine_.data(), m, rope_.size());
 
         // The tokens' embeddings, and their positions as angles, the same in every layer.
-        for_each_row(s.pool_, m, [&](std::size_t r) {
+        for_each_row(*s.pool_, m, [&](std::size_t r) {
             dequantize_row(embedding_, static_cast<std::size_t>(tokens[r]), x.row(r));
             rope_.angles(start + r, cosine.row(r), sine.row(r));
         });
@@ -199,14 +204,14 @@ class llama {
             s.stop_if_cancelled();
 
             // Normalise; queries, keys and values in one product.
-            for_each_row(s.pool_, m, [&](std::size_t r) {
+            for_each_row(*s.pool_, m, [&](std::size_t r) {
                 rms_norm(x.row(r), w.attention_norm, c.rms_epsilon, normed.row(r));
             });
-            s.normed_input_.assign(normed, s.pool_);
-            w.qkv.apply(s.normed_input_, qkv, s.pool_);
+            s.normed_input_.assign(normed, *s.pool_);
+            w.qkv.apply(s.normed_input_, qkv, *s.pool_);
 
             // Rotate queries and keys to their positions; keys and values join the cache.
-            for_each_row(s.pool_, m, [&](std::size_t r) {
+            for_each_row(*s.pool_, m, [&](std::size_t r) {
                 const auto key = qkv.row(r).subspan(q_width, kv_width);
                 const auto value = qkv.row(r).subspan(q_width + kv_width, kv_width);
                 rope_.rotate(q.row(r), c.head_size, cosine.row(r), sine.row(r));
@@ -215,25 +220,25 @@ class llama {
             });
 
             // Attend to every position up to one's own, and mix the heads.
-            attention_.attend(s.attention_, l, q, start, s.cache_, attended, s.pool_);
-            s.attended_input_.assign(attended, s.pool_);
-            w.attention_output.apply(s.attended_input_, delta, s.pool_);
+            attention_.attend(s.attention_, l, q, start, s.cache_, attended, *s.pool_);
+            s.attended_input_.assign(attended, *s.pool_);
+            w.attention_output.apply(s.attended_input_, delta, *s.pool_);
 
             // The residual sum, and the MLP's own norm.
-            for_each_row(s.pool_, m, [&](std::size_t r) {
+            for_each_row(*s.pool_, m, [&](std::size_t r) {
                 add_residual(x.row(r), delta.row(r));
                 rms_norm(x.row(r), w.mlp_norm, c.rms_epsilon, normed.row(r));
             });
-            s.normed_input_.assign(normed, s.pool_);
-            w.gate_up.apply(s.normed_input_, gate_up, s.pool_);
+            s.normed_input_.assign(normed, *s.pool_);
+            w.gate_up.apply(s.normed_input_, gate_up, *s.pool_);
 
             // silu(gate) * up, back down to the width, and the second residual sum.
-            for_each_row(s.pool_, m, [&](std::size_t r) {
+            for_each_row(*s.pool_, m, [&](std::size_t r) {
                 swiglu(gate_up.row(r).first(c.mlp_width), gate_up.row(r).last(c.mlp_width), activated.row(r));
             });
-            s.activated_input_.assign(activated, s.pool_);
-            w.down.apply(s.activated_input_, delta, s.pool_);
-            for_each_row(s.pool_, m, [&](std::size_t r) { add_residual(x.row(r), delta.row(r)); });
+            s.activated_input_.assign(activated, *s.pool_);
+            w.down.apply(s.activated_input_, delta, *s.pool_);
+            for_each_row(*s.pool_, m, [&](std::size_t r) { add_residual(x.row(r), delta.row(r)); });
         }
     }
 
@@ -241,12 +246,12 @@ class llama {
     void run_head(state& s, std::size_t first_row, matrix_view<float> logits) const {
         if (logits.rows == 0) return;
         const matrix_view<float> normed(s.normed_.data(), logits.rows, config_.width);
-        for_each_row(s.pool_, logits.rows, [&](std::size_t r) {
+        for_each_row(*s.pool_, logits.rows, [&](std::size_t r) {
             const std::span<const float> x(s.x_.data() + (first_row + r) * config_.width, config_.width);
             rms_norm(x, final_norm_, config_.rms_epsilon, normed.row(r));
         });
-        s.normed_input_.assign(normed, s.pool_);
-        head_.apply(s.normed_input_, logits, s.pool_);
+        s.normed_input_.assign(normed, *s.pool_);
+        head_.apply(s.normed_input_, logits, *s.pool_);
     }
 
     // Rows are cheap here: a few of them are not worth waking threads for.
@@ -268,15 +273,15 @@ class llama {
     std::vector<layer> layers_;
 };
 
-/// What one session owns: threads, cache, activations. Neither copied nor moved; save() and restore() carry the cache
-/// over. Activations grow to the largest batch seen and stay.
+/// What one session owns: threads, cache, activations. Belongs to the model it was made for. Moved,
+/// not copied; save() and restore() carry the cache over. Activations grow to the largest batch seen and stay.
 template <class LinearType, class AttentionType>
-    requires Linear<LinearType> && Attention<AttentionType>
+requires Linear<LinearType> && Attention<AttentionType>
 class llama<LinearType, AttentionType>::state {
  public:
     /// Throws error if the context asked for is longer than the model's.
     explicit state(const llama& model, state_options options = {})
-        : pool_(options.threads),
+        : pool_(std::make_unique<thread_pool>(options.threads)),
           cache_(shape_of(model).cache, context_of(model, options)),
           attention_(shape_of(model)) {
         if constexpr (chooses_floats) {
@@ -284,29 +289,33 @@ class llama<LinearType, AttentionType>::state {
                 return std::any_of(model.layers_.begin(), model.layers_.end(),
                                    [&](const layer& w) { return (w.*linear).reads_floats(); });
             };
-            normed_input_.keep_floats = model.head_.reads_floats() || reads(&layer::qkv) || reads(&layer::gate_up);
+            normed_input_.keep_floats =
+                model.head_.reads_floats() || reads(&layer::qkv) || reads(&layer::gate_up);
             attended_input_.keep_floats = reads(&layer::attention_output);
             activated_input_.keep_floats = reads(&layer::down);
         }
     }
 
-    /// Makes the forward pass that is running, or else the next one, throw cancelled. May be called from any thread.
-    void request_cancel() { cancel_.store(true, std::memory_order_relaxed); }
+    /// Makes the forward pass that is running, or else the next one, throw cancelled. May be called from any
+    /// thread.
+    void request_cancel() { cancel_->store(true, std::memory_order_relaxed); }
 
-    unsigned threads() const { return pool_.size(); }
+    unsigned threads() const { return pool_->size(); }
 
  private:
     friend class llama;
     using layer = typename llama::layer;
 
     // Optional in a Linear: an input that need not keep floats beside its codes where no matrix reads them.
-    static constexpr bool chooses_floats = requires(const LinearType linear, typename LinearType::input input) {
+    static constexpr bool chooses_floats =
+        requires(const LinearType linear, typename LinearType::input input) {
         input.keep_floats = linear.reads_floats();
     };
 
     static attention_shape shape_of(const llama& model) {
         const auto& c = model.config_;
-        return {.heads = c.heads, .cache = {.layers = c.layers, .kv_heads = c.kv_heads, .head_size = c.head_size}};
+        return {.heads = c.heads,
+                .cache = {.layers = c.layers, .kv_heads = c.kv_heads, .head_size = c.head_size}};
     }
 
     static std::size_t context_of(const llama& model, const state_options& options) {
@@ -318,7 +327,7 @@ class llama<LinearType, AttentionType>::state {
     }
 
     void stop_if_cancelled() {
-        if (cancel_.exchange(false, std::memory_order_relaxed)) throw cancelled();
+        if (cancel_->exchange(false, std::memory_order_relaxed)) throw cancelled();
     }
 
     void reserve(const llama& model, std::size_t rows, std::size_t wanted) {
@@ -338,10 +347,10 @@ class llama<LinearType, AttentionType>::state {
         grow(logits_, wanted * c.vocabulary);
     }
 
-    thread_pool pool_;
+    std::unique_ptr<thread_pool> pool_;  // held by pointer, as the flag is, so that a state can be moved
     kv_cache<cache_type> cache_;
     typename AttentionType::state attention_;
-    std::atomic<bool> cancel_{false};
+    std::unique_ptr<std::atomic<bool>> cancel_ = std::make_unique<std::atomic<bool>>(false);
 
     aligned_vector<float> x_;          // (rows, width) the residual stream
     aligned_vector<float> delta_;      // (rows, width) what a block adds to it

@@ -12,10 +12,10 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// y = x / sqrt(mean(x^2) + epsilon) * weight (Zhang and Sennrich 2019), the mean summed in sixteen lanes. All three
-/// have the same size; y may be x.
-inline void rms_norm(std::span<const float> x, std::span<const float> weight, float epsilon, std::span<float> y,
-                     isa level = active_isa()) {
+/// y = x / sqrt(mean(x^2) + epsilon) * weight (Zhang and Sennrich 2019), the mean summed in sixteen lanes.
+/// All three have the same size; y may be x.
+inline void rms_norm(std::span<const float> x, std::span<const float> weight, float epsilon,
+                     std::span<float> y, isa level = active_isa()) {
     NULLM_DISPATCH(level, rms_norm(x.data(), weight.data(), x.size(), epsilon, y.data()));
 }
 

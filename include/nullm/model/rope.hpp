@@ -13,9 +13,9 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// Rotates pair i of a head at position p by the angle p * base^(-2i / size) (Su et al. 2021). Converters to GGUF
-/// permute the rows of q and k of the `llama` architecture so that this pairing equals the half-and-half one of the
-/// original checkpoints.
+/// Rotates pair i of a head at position p by the angle p * base^(-2i / size) (Su et al. 2021). Converters to
+/// GGUF permute the rows of q and k of the `llama` architecture so that this pairing equals the half-and-half
+/// one of the original checkpoints.
 class rope {
  public:
     /// The first `size` (even) elements of a head turn, the others stay. Angles are computed in double.

@@ -11,7 +11,8 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// y = silu(gate) * up with silu(g) = g / (1 + e^-g) (Shazeer 2020). All three have the same size; y may be gate or up.
+/// y = silu(gate) * up with silu(g) = g / (1 + e^-g) (Shazeer 2020). All three have the same size; y may be
+/// gate or up.
 inline void swiglu(std::span<const float> gate, std::span<const float> up, std::span<float> y,
                    isa level = active_isa()) {
     NULLM_DISPATCH(level, swiglu(gate.data(), up.data(), gate.size(), y.data()));

@@ -16,14 +16,13 @@
 
 namespace nullm::inline NULLM_ABI {
 
-using quiet_neuron = lif<reset::zero, timing::delayed>;
-
 /// A population with thresholds spread evenly over (lowest, highest), in units of one encoder spike's
 /// current. Those below 1 spike on every input spike, so that the rate follows the current token at once;
 /// those above 1 spike only if charge is left from the positions before, so that doubt over several tokens
 /// adds up. Equal thresholds would give one or the other: a current of one size either crosses a threshold
 /// alone or never does.
-inline quiet_neuron spread_population(std::size_t neurons, float beta, float lowest, float highest) {
+inline lif<reset::zero, timing::delayed> spread_population(std::size_t neurons, float beta, float lowest,
+                                                           float highest) {
     std::vector<float> thresholds(neurons);
     for (std::size_t i = 0; i < neurons; ++i) {
         const float share = (static_cast<float>(i) + 0.5F) / static_cast<float>(neurons);
@@ -50,12 +49,17 @@ struct quiet_gate_params {
     float highest = 1.25F;
 };
 
+/// The population as a neuron of its own, which a policy can name: made for a width with the parameters above.
+struct quiet_neuron : lif<reset::zero, timing::delayed> {
+    static quiet_neuron build(std::size_t neurons, const quiet_gate_params& params = {}) {
+        return {spread_population(neurons, params.beta, params.lowest, params.highest)};
+    }
+};
+
 using quiet_gate = spike_gate<importance_drive, poisson_encoder, quiet_neuron, fixed_threshold>;
 
 inline quiet_gate make_quiet_gate(const importance_drive& drive, const quiet_gate_params& params = {}) {
-    return {drive, poisson_encoder{},
-            spread_population(drive.width(), params.beta, params.lowest, params.highest),
-            fixed_threshold(params.theta)};
+    return {drive, poisson_encoder{}, quiet_neuron::build(drive.width(), params), fixed_threshold(params.theta)};
 }
 
 /// Builds the drive too. Throws nullm::error as importance_drive::build does, and for a theta outside [0, 1].
