@@ -91,6 +91,14 @@ inline std::string wake_counts(const nullm::statistics& counts) {
     return line.empty() ? "never" : line;
 }
 
+/// Tokens as valid UTF-8, whatever bytes they are cut at.
+inline std::string text_of(const nullm::tokenizer& tokens, std::span<const nullm::token_id> ids) {
+    nullm::stream_decoder decoder(tokens);
+    std::string text;
+    for (const nullm::token_id id : ids) text += decoder.push(id);
+    return text + decoder.finish();
+}
+
 /// A step as a line of JSON; `text` is what its token adds to the text.
 inline nlohmann::ordered_json to_json(const nullm::step& step, const std::string& text) {
     nlohmann::ordered_json line{{"position", step.position}, {"token", nullptr}, {"text", nullptr}};

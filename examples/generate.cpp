@@ -183,7 +183,7 @@ void generate(const cli::options& chosen) {
                                                   {"prompt_tokens", n.prompt_tokens},
                                                   {"prefill_s", result.prefill_seconds},
                                                   {"decode_s", result.decode_seconds},
-                                                  {"text", tokens.decode(result.text)},
+                                                  {"text", cli::text_of(tokens, result.text)},
                                                   {"token_ids", result.text}}}}
                       << '\n';
         }

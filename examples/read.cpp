@@ -76,7 +76,7 @@ class display {
 
     void show(nullm::token_id input, const nullm::step& step) {
         const std::string text = decoder_.push(input);
-        const std::string answer = step.token ? tokens_.decode(std::span(&*step.token, 1)) : std::string();
+        const std::string answer = step.token ? cli::text_of(tokens_, std::span(&*step.token, 1)) : std::string();
         if (chosen_.format == cli::format::jsonl) {
             auto line = cli::to_json(step, answer);
             line["input"] = input;
@@ -87,7 +87,7 @@ class display {
         }
     }
     void show_answer(const nullm::step& step) {
-        const std::string answer = tokens_.decode(std::span(&*step.token, 1));
+        const std::string answer = cli::text_of(tokens_, std::span(&*step.token, 1));
         if (chosen_.format == cli::format::jsonl) std::cout << cli::to_json(step, answer) << '\n';
         else answer_text(answer);
     }

@@ -23,13 +23,24 @@ command_or_package ninja ninja-build
 command_or_package nm binutils
 packages catch2 nlohmann-json3-dev libcli11-dev libeigen3-dev libpcre2-dev libbenchmark-dev
 find_model
-NULLM_MODEL=
-export NULLM_MODEL
+
+# check NAME MODEL|"" [VARIABLE=VALUE]: runs the tests of build/test-NAME. Without a model those that need it say so.
+check() {
+    tree=$here/build/test-$1
+    if [ -n "$2" ]; then
+        NULLM_MODEL=$2
+        export NULLM_MODEL
+    else
+        unset NULLM_MODEL
+    fi
+    shift 2
+    env "$@" ctest --test-dir "$tree" --output-on-failure -j "$(nproc)" 2>&1
+}
 
 # leg NAME MODEL|"" CMAKE_ARGUMENT...: configures, builds and tests one variant in build/test-NAME.
 leg() {
     name=$1
-    NULLM_MODEL=$2
+    leg_model=$2
     shift 2
     say "== $name"
     cmake -S "$here" -B "$here/build/test-$name" -G Ninja "$@" >"$here/build/test-$name.log" 2>&1 || {
@@ -37,7 +48,7 @@ leg() {
         return 1
     }
     cmake --build "$here/build/test-$name" 2>&1
-    ctest --test-dir "$here/build/test-$name" --output-on-failure -j "$(nproc)" 2>&1
+    check "$name" "$leg_model"
 }
 
 mkdir -p "$here/build"
@@ -48,7 +59,7 @@ leg clang "" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=clang++ -DNULLM_BUI
 if [ "$all" = yes ]; then
     for level in scalar avx2 avx512; do
         say "== release, NULLM_ISA=$level"
-        NULLM_ISA=$level NULLM_MODEL= ctest --test-dir "$here/build/test-release" --output-on-failure
+        check release "" NULLM_ISA="$level"
     done
     leg native "$model" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=g++ "-DCMAKE_CXX_FLAGS=-O3 -march=native" -DNULLM_BUILD_BENCHMARKS=OFF
     leg sanitize-model "$model" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=g++ -DNULLM_SANITIZE=ON -DNULLM_BUILD_BENCHMARKS=OFF
