@@ -5,7 +5,6 @@
 #include <support/catch.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 namespace {
@@ -36,7 +35,8 @@ std::optional<draft> by_definition(const std::vector<token_id>& s, std::size_t m
         }
         if (!latest) continue;
         const float agreement = static_cast<float>(agreeing) / static_cast<float>(occurrences);
-        return draft{*latest, agreement * (1.0F - std::pow(0.5F, static_cast<float>(length)))};
+        const float l = static_cast<float>(length);
+        return draft{*latest, agreement * (l / (l + 2.0F))};
     }
     return {};
 }
@@ -48,21 +48,21 @@ TEST_CASE("prompt look-up proposes what followed the longest earlier match", "[g
     CHECK_FALSE(propose(drafter, {}));
     CHECK_FALSE(propose(drafter, {1}));
     CHECK_FALSE(propose(drafter, {1, 2, 3}));
-    CHECK(propose(drafter, {1, 2, 1}) == draft{2, 0.5F});
+    CHECK(propose(drafter, {1, 2, 1}) == draft{2, 1.0F / 3});
     // A match of two beats a later match of one.
-    CHECK(propose(drafter, {5, 1, 7, 9, 1, 8, 5, 1}) == draft{7, 0.75F});
+    CHECK(propose(drafter, {5, 1, 7, 9, 1, 8, 5, 1}) == draft{7, 0.5F});
     // Of two matches of the same length, the latest; half of them agree.
-    CHECK(propose(drafter, {5, 1, 7, 5, 1, 8, 5, 1}) == draft{8, 0.375F});
-    CHECK(propose(drafter, {5, 1, 7, 5, 1, 7, 5, 1, 8, 6, 1}) == draft{8, 0.5F / 3});
+    CHECK(propose(drafter, {5, 1, 7, 5, 1, 8, 5, 1}) == draft{8, 0.25F});
+    CHECK(propose(drafter, {5, 1, 7, 5, 1, 7, 5, 1, 8, 6, 1}) == draft{8, 1.0F / 3 * (1.0F / 3)});
     // No more than max_match tokens are looked at: both match three, so the latest is taken.
-    CHECK(propose(drafter, {0, 1, 2, 3, 4, 9, 1, 2, 3, 5, 0, 1, 2, 3}) == draft{5, 0.4375F});
+    CHECK(propose(drafter, {0, 1, 2, 3, 4, 9, 1, 2, 3, 5, 0, 1, 2, 3}) == draft{5, 0.3F});
     // An occurrence may overlap the suffix.
-    CHECK(propose(drafter, {6, 6, 6, 6}) == draft{6, 0.875F});
+    CHECK(propose(drafter, {6, 6, 6, 6}) == draft{6, 0.6F});
 }
 
 TEST_CASE("prompt look-up keeps to min_match", "[generate]") {
     CHECK_FALSE(propose(ngram_drafter(2, 3), {1, 2, 1}));
-    CHECK(propose(ngram_drafter(2, 3), {1, 2, 3, 1, 2}) == draft{3, 0.75F});
+    CHECK(propose(ngram_drafter(2, 3), {1, 2, 3, 1, 2}) == draft{3, 0.5F});
     CHECK_THROWS_AS(ngram_drafter(0, 3), nullm::error);
     CHECK_THROWS_AS(ngram_drafter(3, 2), nullm::error);
     CHECK_THROWS_AS(ngram_drafter(1, 17), nullm::error);

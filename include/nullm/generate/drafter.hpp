@@ -5,7 +5,6 @@
 #include <nullm/generate/concepts.hpp>
 
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -26,16 +25,22 @@ inline constexpr bool drafts<no_drafter> = false;
 /// max_match down to min_match tokens, that occurred before, and proposes the token that followed its latest
 /// occurrence. Occurrences may overlap the suffix.
 ///
-/// Confidence = (agreeing / occurrences) (1 - 2^-length): the share of that suffix's earlier occurrences that
-/// were followed by the proposed token, less for a short match, and always in (0, 1). Keeps no state, so it
-/// need not know that the sequence shrank. One scan of the sequence.
+/// Confidence = (agreeing / occurrences) length / (length + 2), always in (0, 1): the share of that suffix's
+/// earlier occurrences that the proposed token followed, less for a short match. With matches of up to 8
+/// tokens this is about the share of proposals that SmolLM2-135M-Instruct writes itself (1612 proposals over
+/// eight prompts, greedy and at temperature 0.8: .05, .14, .27, .32, .56, .63, .74, .95 of those with
+/// confidence 0-.1, .1-.2, .2-.3, .3-.4, .5-.6, .6-.7, .7-.8, .8); longer matches than 8 found no more of its
+/// tokens, 3 found 5 % fewer.
+///
+/// Keeps no state, so it need not know that the sequence shrank. One scan of the sequence: 1 to 5 us for 8192
+/// tokens of a text (more where the last token makes up over a tenth of it).
 class ngram_drafter {
  public:
     static constexpr std::uint32_t longest = 16;
     struct state {};
 
     /// 1 <= min_match <= max_match <= longest, else nullm::error.
-    explicit ngram_drafter(std::uint32_t min_match = 1, std::uint32_t max_match = 3)
+    explicit ngram_drafter(std::uint32_t min_match = 1, std::uint32_t max_match = 8)
         : min_match_(min_match), max_match_(max_match) {
         if (min_match < 1 || max_match < min_match || max_match > longest) {
             throw error("ngram_drafter", "1 <= min_match <= max_match <= " + std::to_string(longest),
@@ -73,8 +78,8 @@ class ngram_drafter {
         if (best < min_match_) return {};
         const tally& t = tallies[best];
         const float agreement = static_cast<float>(t.agreeing) / static_cast<float>(t.occurrences);
-        return draft{.candidate = t.candidate,
-                     .confidence = agreement * (1.0F - std::ldexp(1.0F, -static_cast<int>(best)))};
+        const float length = static_cast<float>(best);
+        return draft{.candidate = t.candidate, .confidence = agreement * (length / (length + 2.0F))};
     }
 
     std::uint32_t min_match() const { return min_match_; }
