@@ -1,9 +1,10 @@
-// Linear layers at SmolLM2-135M's shapes: GB/s of weights read and GMAC/s, beside the machine's plain read bandwidth.
+// Linear layers at SmolLM2-135M's shapes: GB/s of weights read and GMAC/s, beside the machine's plain read
+// bandwidth.
 //
 //   linear_benchmark --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
 //
-// "layers" is one token's way through all 30 layers (qkv, output, gate and up, down), each with weights of its own, so
-// that they come from memory as they do in a model; "head" is the 49152 x 576 output layer.
+// "layers" is one token's way through all 30 layers (qkv, output, gate and up, down), each with weights of
+// its own, so that they come from memory as they do in a model; "head" is the 49152 x 576 output layer.
 
 #include <nullm/linear/native_linear.hpp>
 
@@ -42,14 +43,17 @@ void read_memory(benchmark::State& state, bool huge) {
         });
         benchmark::DoNotOptimize(sums.data());
     }
-    state.counters["GB/s"] =
-        benchmark::Counter(static_cast<double>(words * 8) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+    state.counters["GB/s"] = benchmark::Counter(static_cast<double>(words * 8) * 1e-9,
+                                                benchmark::Counter::kIsIterationInvariantRate);
 }
 
 /// Matrices of one format and arithmetic, made on first use.
 template <class A>
-const nullm::native_linear<A>& matrix(tensor_type type, std::size_t rows, std::size_t cols, int copy, nullm::isa level) {
-    static std::map<std::tuple<tensor_type, std::size_t, std::size_t, int, nullm::isa>, nullm::native_linear<A>> made;
+const nullm::native_linear<A>& matrix(tensor_type type, std::size_t rows, std::size_t cols, int copy,
+                                      nullm::isa level) {
+    static std::map<std::tuple<tensor_type, std::size_t, std::size_t, int, nullm::isa>,
+                    nullm::native_linear<A>>
+        made;
     static nullm::weight_arena arena;
     const auto key = std::tuple(type, rows, cols, copy, level);
     auto found = made.find(key);
@@ -58,11 +62,13 @@ const nullm::native_linear<A>& matrix(tensor_type type, std::size_t rows, std::s
         std::uint32_t seed = static_cast<std::uint32_t>(rows * 31 + cols + static_cast<std::size_t>(copy));
         for (auto& b : bytes) b = static_cast<std::byte>((seed = seed * 1664525U + 1013904223U) >> 24);
         for (std::size_t i = 0; i < bytes.size(); i += nullm::block_bytes(type)) {  // scales of about 1/16
-            for (std::size_t j = 0; j < (type == tensor_type::q4_1 ? 4U : 2U); j += 2) bytes[i + j + 1] = std::byte{0x2C};
+            for (std::size_t j = 0; j < (type == tensor_type::q4_1 ? 4U : 2U); j += 2)
+                bytes[i + j + 1] = std::byte{0x2C};
         }
         const nullm::tensor_view view{"random", type, rows, cols, bytes};
         nullm::thread_pool pool(2);
-        found = made.emplace(key, nullm::native_linear<A>::from(std::span(&view, 1), pool, arena, level)).first;
+        found =
+            made.emplace(key, nullm::native_linear<A>::from(std::span(&view, 1), pool, arena, level)).first;
     }
     return found->second;
 }
@@ -81,11 +87,13 @@ void multiply(benchmark::State& state, tensor_type type, bool head, nullm::isa l
         matrices.push_back(&matrix<A>(type, 49152, 576, 0, level));
     } else {
         for (int layer = 0; layer < 30; ++layer) {
-            for (const shape s : layer_shapes) matrices.push_back(&matrix<A>(type, s.rows, s.cols, layer, level));
+            for (const shape s : layer_shapes)
+                matrices.push_back(&matrix<A>(type, s.rows, s.cols, layer, level));
         }
     }
     std::vector<float> x(m * 1536);
-    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(static_cast<int>(i * 7919 % 2001) - 1000) * 1e-3F;
+    for (std::size_t i = 0; i < x.size(); ++i)
+        x[i] = static_cast<float>(static_cast<int>(i * 7919 % 2001) - 1000) * 1e-3F;
     std::vector<float> y(m * 49152);
     typename nullm::native_linear<A>::input input;
     input.keep_floats = false;
@@ -124,13 +132,17 @@ void add(tensor_type type, bool head, nullm::isa level, std::vector<std::int64_t
 int main(int argc, char** argv) {
     for (const bool huge : {false, true}) {
         benchmark::RegisterBenchmark(huge ? "read/huge_pages" : "read/pages", read_memory, huge)
-            ->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime();
+            ->ArgName("threads")
+            ->Arg(1)
+            ->Arg(2)
+            ->UseRealTime();
     }
     const nullm::isa best = nullm::active_isa();
     for (const bool head : {false, true}) {
         for (const tensor_type type : {tensor_type::q4_0, tensor_type::q4_1, tensor_type::q8_0}) {
-            const std::vector<std::int64_t> batches = head ? std::vector<std::int64_t>{1, 2, 4, 8}
-                                                           : std::vector<std::int64_t>{1, 2, 3, 4, 5, 8, 16, 512};
+            const std::vector<std::int64_t> batches =
+                head ? std::vector<std::int64_t>{1, 2, 4, 8}
+                     : std::vector<std::int64_t>{1, 2, 3, 4, 5, 8, 16, 512};
             add<nullm::i8>(type, head, best, batches);
             add<nullm::i16>(type, head, best, batches);
             add<nullm::f32>(type, head, best, batches);

@@ -161,6 +161,12 @@ TEST_CASE("a rewind cannot go behind what the last restart kept", "[generate]") 
     CHECK(r.stats().restarts == 6);
     CHECK(r.rewindable() == r.window().size());
     CHECK_THROWS_AS(r.rewind(r.window().size() + 1), nullm::error);
+    r.rewind(2);  // to the push that restarted last
+    CHECK(r.position() == 28);
+    CHECK(r.stats().restarts == 5);
+    r.push(0);
+    CHECK(r.stats().restarts == 6);
+    CHECK(r.rewindable() == r.window().size());
     CHECK_NOTHROW(r.rewind(r.window().size()));
 }
 

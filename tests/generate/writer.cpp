@@ -188,6 +188,9 @@ TEST_CASE("a writer refuses what it cannot begin with", "[generate]") {
     mad.candidates[0] = nullm::draft{7, 1.0F};
     nullm::basic_writer misled(model, table_model::state{}, hash_gate{}, mad, sampler, prompt, {});
     CHECK_THROWS_AS(misled.next(), nullm::error);
+    mad.candidates[0] = nullm::draft{1, 1.5F};
+    nullm::basic_writer oversure(model, table_model::state{}, hash_gate{}, mad, sampler, prompt, {});
+    CHECK_THROWS_AS(oversure.next(), nullm::error);
 }
 
 namespace {

@@ -54,16 +54,19 @@ TEST_CASE("a Q4_1 block adds its minimum with one rounding", "[linear]") {
     const auto w = only_row(tensor);
     for (int i = 0; i < 16; ++i) {  // d q + m is exact in double
         CHECK(w[static_cast<std::size_t>(i)] == static_cast<float>(static_cast<double>(d) * i + m));
-        CHECK(w[static_cast<std::size_t>(i + 16)] == static_cast<float>(static_cast<double>(d) * (15 - i) + m));
+        CHECK(w[static_cast<std::size_t>(i + 16)] ==
+              static_cast<float>(static_cast<double>(d) * (15 - i) + m));
     }
 }
 
 TEST_CASE("a Q8_0 block holds signed bytes, -128 included", "[linear]") {
     owned_tensor tensor(tensor_type::q8_0, 1, 32);
     put(tensor.bytes(), nullm::to_f16(0.25F));
-    for (int i = 0; i < 32; ++i) tensor.bytes()[2 + i] = static_cast<std::byte>(static_cast<std::int8_t>(i * 8 - 128));
+    for (int i = 0; i < 32; ++i)
+        tensor.bytes()[2 + i] = static_cast<std::byte>(static_cast<std::int8_t>(i * 8 - 128));
     const auto w = only_row(tensor);
-    for (int i = 0; i < 32; ++i) CHECK(w[static_cast<std::size_t>(i)] == 0.25F * static_cast<float>(i * 8 - 128));
+    for (int i = 0; i < 32; ++i)
+        CHECK(w[static_cast<std::size_t>(i)] == 0.25F * static_cast<float>(i * 8 - 128));
 }
 
 TEST_CASE("each row is read from its own bytes", "[linear]") {

@@ -84,7 +84,8 @@ std::vector<std::size_t> widths_of(tensor_type type) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a one-hot row reads a column of the weights", "[linear]", nullm::f32, nullm::i16, nullm::i8) {
+TEMPLATE_TEST_CASE("a one-hot row reads a column of the weights", "[linear]", nullm::f32, nullm::i16,
+                   nullm::i8) {
     thread_pool pool(1);
     for (const tensor_type type : all_types) {
         const auto tensor = random_tensor(type, 33, 64, 5);
@@ -95,9 +96,9 @@ TEMPLATE_TEST_CASE("a one-hot row reads a column of the weights", "[linear]", nu
         for (std::size_t k = 0; k < 64; ++k) {
             for (std::size_t n = 0; n < 33; ++n) {
                 CAPTURE(name_of(type), k, n);
-                // f32 adds zeros to the weight. Otherwise 1 becomes max_code * fl(1 / max_code), at most half a unit
-                // from 1; with d * scale, the fma, and m likewise: four roundings of relative size 2^-24, of terms
-                // that may cancel (m against d q) but are below 8.
+                // f32 adds zeros to the weight. Otherwise 1 becomes max_code * fl(1 / max_code), at most half
+                // a unit from 1; with d * scale, the fma, and m likewise: four roundings of relative size
+                // 2^-24, of terms that may cancel (m against d q) but are below 8.
                 const float expected = w[n * 64 + k];
                 if (std::is_same_v<TestType, nullm::f32> || !is_quantized(type)) {
                     REQUIRE(y[k * 33 + n] == expected);
@@ -113,12 +114,13 @@ TEMPLATE_TEST_CASE("a zero row gives zeros", "[linear]", nullm::f32, nullm::i16,
     thread_pool pool(1);
     for (const tensor_type type : all_types) {
         const auto tensor = random_tensor(type, 17, 96, 6);
-        for (const float y : product<TestType>(tensor.view(), std::vector<float>(3 * 96), pool)) REQUIRE(y == 0.0F);
+        for (const float y : product<TestType>(tensor.view(), std::vector<float>(3 * 96), pool))
+            REQUIRE(y == 0.0F);
     }
 }
 
-TEMPLATE_TEST_CASE("every instruction set, batch size and thread count gives the same bits", "[linear]", nullm::f32,
-                   nullm::i16, nullm::i8) {
+TEMPLATE_TEST_CASE("every instruction set, batch size and thread count gives the same bits", "[linear]",
+                   nullm::f32, nullm::i16, nullm::i8) {
     thread_pool one(1);
     thread_pool two(2);
     for (const tensor_type type : all_types) {
@@ -129,7 +131,8 @@ TEMPLATE_TEST_CASE("every instruction set, batch size and thread count gives the
                 const auto x = random_rows(64, cols, rows + cols);
                 // The twin, one row at a time, for the first 17 rows; the rest follow from batch invariance.
                 std::vector<float> expected;
-                const auto scalar = native_linear<TestType>::from(std::vector{tensor.view()}, one, isa::scalar);
+                const auto scalar =
+                    native_linear<TestType>::from(std::vector{tensor.view()}, one, isa::scalar);
                 typename native_linear<TestType>::input input;
                 input.level = isa::scalar;
                 expected.resize(17 * rows);
@@ -141,7 +144,8 @@ TEMPLATE_TEST_CASE("every instruction set, batch size and thread count gives the
                     for (const std::size_t m : batch_sizes) {
                         if (level == isa::scalar && m > 9) continue;
                         CAPTURE(name_of(level), m);
-                        const std::vector<float> batch(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(m * cols));
+                        const std::vector<float> batch(x.begin(),
+                                                       x.begin() + static_cast<std::ptrdiff_t>(m * cols));
                         const auto y = product<TestType>(tensor.view(), batch, m % 2 == 0 ? two : one, level);
                         const std::size_t shared = std::min<std::size_t>(m, 17) * rows;
                         REQUIRE(same_bits(std::span(y).first(shared), std::span(expected).first(shared)));
@@ -155,8 +159,8 @@ TEMPLATE_TEST_CASE("every instruction set, batch size and thread count gives the
     }
 }
 
-TEMPLATE_TEST_CASE("the error against a double product is what the arithmetic promises", "[linear]", nullm::f32,
-                   nullm::i16, nullm::i8) {
+TEMPLATE_TEST_CASE("the error against a double product is what the arithmetic promises", "[linear]",
+                   nullm::f32, nullm::i16, nullm::i8) {
     thread_pool pool(1);
     for (const tensor_type type : all_types) {
         for (const std::size_t cols : widths_of(type)) {
@@ -166,17 +170,17 @@ TEMPLATE_TEST_CASE("the error against a double product is what the arithmetic pr
             const auto exact = exact_product(tensor.view(), x);
             const auto y = product<TestType>(tensor.view(), x, pool);
             if (std::is_same_v<TestType, nullm::f32> || !is_quantized(type)) {
-                // Each chain rounds once a product, ceil(cols / 4) times; then two additions. One more for the double
-                // reference and the second-order terms.
+                // Each chain rounds once a product, ceil(cols / 4) times; then two additions. One more for
+                // the double reference and the second-order terms.
                 const double roundings = static_cast<double>((cols + 3) / 4 + 3);
                 for (std::size_t i = 0; i < y.size(); ++i) {
                     REQUIRE(std::fabs(y[i] - exact.y[i]) <= roundings * 0x1p-24 * exact.magnitude[i]);
                 }
             } else {
-                // An activation is off by at most half a step, max|x| / (2 max_code): for a block whose largest value
-                // is 3 times its RMS 3 / (2 sqrt 3 max_code) of it, .7 % at 8 bits and 3e-5 at 16; the twenty-fold
-                // outliers of random_rows raise that about threefold where they fall. Lower bounds say that the
-                // integers were used at all.
+                // An activation is off by at most half a step, max|x| / (2 max_code): for a block whose
+                // largest value is 3 times its RMS 3 / (2 sqrt 3 max_code) of it, .7 % at 8 bits and 3e-5 at
+                // 16; the twenty-fold outliers of random_rows raise that about threefold where they fall.
+                // Lower bounds say that the integers were used at all.
                 const double rms = relative_rms(y, exact.y);
                 CHECK(rms < (std::is_same_v<TestType, nullm::i16> ? 1e-3 : 3e-2));
                 if (cols >= 64) CHECK(rms > (std::is_same_v<TestType, nullm::i16> ? 1e-6 : 1e-3));
@@ -185,7 +189,8 @@ TEMPLATE_TEST_CASE("the error against a double product is what the arithmetic pr
     }
 }
 
-TEMPLATE_TEST_CASE("stacked tensors give what they give one by one", "[linear]", nullm::f32, nullm::i16, nullm::i8) {
+TEMPLATE_TEST_CASE("stacked tensors give what they give one by one", "[linear]", nullm::f32, nullm::i16,
+                   nullm::i8) {
     thread_pool pool(2);
     const std::size_t cols = 96;
     const std::size_t heights[] = {33, 16, 1, 100, 7, 0, 40};
@@ -214,8 +219,8 @@ TEMPLATE_TEST_CASE("stacked tensors give what they give one by one", "[linear]",
     }
 }
 
-TEMPLATE_TEST_CASE("outputs may have a stride, and what lies between rows is left alone", "[linear]", nullm::f32,
-                   nullm::i16, nullm::i8) {
+TEMPLATE_TEST_CASE("outputs may have a stride, and what lies between rows is left alone", "[linear]",
+                   nullm::f32, nullm::i16, nullm::i8) {
     thread_pool pool(2);
     const auto tensor = random_tensor(tensor_type::q4_1, 33, 64, 1);
     const auto x = random_rows(10, 64, 2);
@@ -223,7 +228,8 @@ TEMPLATE_TEST_CASE("outputs may have a stride, and what lies between rows is lef
     const auto linear = native_linear<TestType>::from(std::vector{tensor.view()}, pool);
     typename native_linear<TestType>::input input;
     std::vector<float> spread(10 * 70);  // a strided input, too
-    for (std::size_t i = 0; i < 10; ++i) std::copy_n(x.begin() + static_cast<std::ptrdiff_t>(i * 64), 64, &spread[i * 70]);
+    for (std::size_t i = 0; i < 10; ++i)
+        std::copy_n(x.begin() + static_cast<std::ptrdiff_t>(i * 64), 64, &spread[i * 70]);
     input.assign({spread.data(), 10, 64, 70}, pool);
     std::vector<float> y(10 * 40, -7.0F);
     linear.apply(input, matrix_view<float>(y.data(), 10, 33, 40), pool);
@@ -233,8 +239,8 @@ TEMPLATE_TEST_CASE("outputs may have a stride, and what lies between rows is lef
     }
 }
 
-TEMPLATE_TEST_CASE("an input may be reused for batches of any size and width", "[linear]", nullm::f32, nullm::i16,
-                   nullm::i8) {
+TEMPLATE_TEST_CASE("an input may be reused for batches of any size and width", "[linear]", nullm::f32,
+                   nullm::i16, nullm::i8) {
     thread_pool pool(2);
     typename native_linear<TestType>::input input;
     for (const std::size_t cols : {64, 576, 32}) {
@@ -277,11 +283,12 @@ TEMPLATE_TEST_CASE("a value that is not finite spoils its own row alone", "[line
     }
 }
 
-TEMPLATE_TEST_CASE("a scale that is not finite spoils its own output alone", "[linear]", nullm::f32, nullm::i16,
-                   nullm::i8) {
+TEMPLATE_TEST_CASE("a scale that is not finite spoils its own output alone", "[linear]", nullm::f32,
+                   nullm::i16, nullm::i8) {
     thread_pool pool(1);
     for (const tensor_type type : {tensor_type::q4_0, tensor_type::q4_1, tensor_type::q8_0}) {
-        for (const std::uint16_t bits : std::initializer_list<std::uint16_t>{0x7C00, 0xFC00, 0x7E00, 0x7C01}) {
+        for (const std::uint16_t bits :
+             std::initializer_list<std::uint16_t>{0x7C00, 0xFC00, 0x7E00, 0x7C01}) {
             for (const isa level : all_levels) {
                 auto tensor = random_tensor(type, 20, 96, 3);
                 const auto x = random_rows(2, 96, 4);
@@ -300,8 +307,8 @@ TEMPLATE_TEST_CASE("a scale that is not finite spoils its own output alone", "[l
     }
 }
 
-TEMPLATE_TEST_CASE("extreme magnitudes neither overflow the integers nor trap", "[linear]", nullm::f32, nullm::i16,
-                   nullm::i8) {
+TEMPLATE_TEST_CASE("extreme magnitudes neither overflow the integers nor trap", "[linear]", nullm::f32,
+                   nullm::i16, nullm::i8) {
     thread_pool pool(1);
     for (const float size : {3e38F, 1e-30F, 1e-37F, 1e-45F}) {
         for (const tensor_type type : all_types) {
@@ -321,8 +328,9 @@ TEMPLATE_TEST_CASE("extreme magnitudes neither overflow the integers nor trap", 
 }
 
 TEST_CASE("integer arithmetic at the end of its range is exact", "[linear]") {
-    // All codes and activations at their extremes: the largest dot products there are, and the ones a saturating
-    // instruction would get wrong. d = 1 and scale = 1 (max|x| = max_code), so the outputs are integers.
+    // All codes and activations at their extremes: the largest dot products there are, and the ones a
+    // saturating instruction would get wrong. d = 1 and scale = 1 (max|x| = max_code), so the outputs are
+    // integers.
     thread_pool pool(1);
     for (const tensor_type type : {tensor_type::q4_0, tensor_type::q4_1, tensor_type::q8_0}) {
         for (const int code : {0x00, 0xFF, 0x80, 0x7F}) {
@@ -342,7 +350,8 @@ TEST_CASE("integer arithmetic at the end of its range is exact", "[linear]") {
                     CAPTURE(name_of(type), code, size, name_of(level));
                     const auto y = std::fabs(size) < 128 ? product<nullm::i8>(tensor.view(), x, pool, level)
                                                          : product<nullm::i16>(tensor.view(), x, pool, level);
-                    // One block's sum is below 2^28 and converts to float with one rounding; then one more sum.
+                    // One block's sum is below 2^28 and converts to float with one rounding; then one more
+                    // sum.
                     for (const float v : y) REQUIRE(std::fabs(v - exact) <= 2 * 0x1p-24 * std::fabs(exact));
                 }
             }
@@ -380,7 +389,8 @@ TEST_CASE("tensors and buffers that do not fit are refused", "[linear]") {
     const std::vector<float> x(96 * 2);
     std::vector<float> y(64);
     CHECK_THROWS_AS(input.assign({x.data(), 0, 64}, pool), nullm::error);
-    CHECK_THROWS_AS(linear.apply(input, matrix_view<float>(y.data(), 1, 16), pool), nullm::error);  // nothing assigned
+    CHECK_THROWS_AS(linear.apply(input, matrix_view<float>(y.data(), 1, 16), pool),
+                    nullm::error);  // nothing assigned
     input.assign({x.data(), 2, 96}, pool);
     CHECK_THROWS_AS(linear.apply(input, matrix_view<float>(y.data(), 2, 16), pool), nullm::error);
     input.assign({x.data(), 2, 64}, pool);
@@ -415,7 +425,8 @@ TEST_CASE("matrices in an arena multiply the same, and outlive it", "[linear]") 
     auto linear = [&] {
         nullm::weight_arena arena;
         auto first = native_linear<nullm::i16>::from(std::vector{tensor.view()}, pool, arena);
-        return std::pair(std::move(first), native_linear<nullm::i16>::from(std::vector{tensor.view()}, pool, arena));
+        return std::pair(std::move(first),
+                         native_linear<nullm::i16>::from(std::vector{tensor.view()}, pool, arena));
     }();
     native_linear<nullm::i16>::input input;
     input.assign({x.data(), 3, 96}, pool);

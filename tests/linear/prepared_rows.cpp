@@ -20,7 +20,8 @@ std::size_t stored_at(std::size_t e) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a block's scale, codes and sums are what their definition says", "[linear]", nullm::i16, nullm::i8) {
+TEMPLATE_TEST_CASE("a block's scale, codes and sums are what their definition says", "[linear]", nullm::i16,
+                   nullm::i8) {
     using code = typename TestType::code;
     nullm::thread_pool pool(1);
     for (const std::size_t cols : {1, 31, 32, 33, 64, 100}) {
@@ -51,7 +52,8 @@ TEMPLATE_TEST_CASE("a block's scale, codes and sums are what their definition sa
                         const float v = copy.values[e];
                         const code c = block.codes[stored_at<code>(e)];
                         most = std::max(most, std::abs(c));
-                        // Half a step, and the roundings of scale, inverse and product (three, of max_code at most).
+                        // Half a step, and the roundings of scale, inverse and product (three, of max_code at
+                        // most).
                         REQUIRE(std::fabs(static_cast<double>(block.scale) * c - v) <=
                                 block.scale * (0.5 + 4 * 0x1p-24 * TestType::max_code));
                     }
@@ -62,14 +64,16 @@ TEMPLATE_TEST_CASE("a block's scale, codes and sums are what their definition sa
     }
 }
 
-TEMPLATE_TEST_CASE("every instruction set and thread count prepares the same bytes", "[linear]", nullm::i16, nullm::i8) {
+TEMPLATE_TEST_CASE("every instruction set and thread count prepares the same bytes", "[linear]", nullm::i16,
+                   nullm::i8) {
     nullm::thread_pool one(1);
     nullm::thread_pool two(2);
     for (const std::size_t cols : {1, 15, 16, 17, 31, 33, 64, 100, 576}) {
         for (const std::size_t m : {1, 5, 17, 40}) {
             auto x = random_rows(m, cols, m + cols);
             x[x.size() / 2] = std::numeric_limits<float>::infinity();
-            for (std::size_t i = 0; i < x.size(); i += 5) x[i] = std::nearbyint(x[i]);  // exact ties and zeros
+            for (std::size_t i = 0; i < x.size(); i += 5)
+                x[i] = std::nearbyint(x[i]);  // exact ties and zeros
             nullm::prepared_rows<TestType> expected;
             expected.level = isa::scalar;
             expected.assign({x.data(), m, cols}, one);
@@ -87,8 +91,8 @@ TEMPLATE_TEST_CASE("every instruction set and thread count prepares the same byt
     }
 }
 
-TEMPLATE_TEST_CASE("values that are not finite give a scale of NaN, tiny ones a scale of zero", "[linear]", nullm::i16,
-                   nullm::i8) {
+TEMPLATE_TEST_CASE("values that are not finite give a scale of NaN, tiny ones a scale of zero", "[linear]",
+                   nullm::i16, nullm::i8) {
     nullm::thread_pool pool(1);
     std::vector<float> x(128, 1.0F);
     x[3] = std::numeric_limits<float>::quiet_NaN();

@@ -36,8 +36,8 @@ void check_codes(const owned_tensor& tensor) {
                 }
                 const std::byte* words = group + nullm::codes_at<Format> + b % 2 * Format::words * 64;
                 nullm::for_each_code(view.type, block, [&](unsigned element, unsigned code) {
-                    const auto word =
-                        nullm::read_unaligned<std::uint32_t>(words + (nullm::word_of<Format>(element) * 16 + lane) * 4);
+                    const auto word = nullm::read_unaligned<std::uint32_t>(
+                        words + (nullm::word_of<Format>(element) * 16 + lane) * 4);
                     const unsigned found = (word >> nullm::shift_of<Format>(element)) & Format::max_code;
                     REQUIRE(found == code);
                 });
@@ -84,8 +84,9 @@ TEST_CASE("float tiles hold column after column", "[linear]") {
     for (std::size_t k = 0; k < 7; ++k) {
         for (std::size_t lane = 0; lane < 16; ++lane) {
             const auto found = nullm::read_unaligned<std::uint16_t>(tile.data() + (k * 16 + lane) * 2);
-            const auto expected = lane < 4 ? nullm::read_unaligned<std::uint16_t>(tensor.view().row(16 + lane).data() + 2 * k)
-                                           : std::uint16_t{0};
+            const auto expected =
+                lane < 4 ? nullm::read_unaligned<std::uint16_t>(tensor.view().row(16 + lane).data() + 2 * k)
+                         : std::uint16_t{0};
             REQUIRE(found == expected);
         }
     }

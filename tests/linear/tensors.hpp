@@ -19,7 +19,9 @@ inline constexpr nullm::tensor_type all_types[] = {nullm::tensor_type::f32,  nul
                                                    nullm::tensor_type::bf16, nullm::tensor_type::q4_0,
                                                    nullm::tensor_type::q4_1, nullm::tensor_type::q8_0};
 
-inline bool is_quantized(nullm::tensor_type type) { return type >= nullm::tensor_type::q4_0; }
+inline bool is_quantized(nullm::tensor_type type) {
+    return type >= nullm::tensor_type::q4_0;
+}
 
 /// A seeded sequence of draws.
 class generator {
@@ -47,7 +49,10 @@ struct owned_tensor {
     std::vector<std::byte> storage;
 
     owned_tensor(nullm::tensor_type t, std::size_t r, std::size_t c)
-        : name("test"), type(t), rows(r), cols(c),
+        : name("test"),
+          type(t),
+          rows(r),
+          cols(c),
           storage(r * c / nullm::block_elements(t) * nullm::block_bytes(t) + 1) {}
 
     std::byte* bytes() { return storage.data() + 1; }
@@ -55,10 +60,13 @@ struct owned_tensor {
 };
 
 template <class T>
-void put(std::byte* p, T value) { std::memcpy(p, &value, sizeof(T)); }
+void put(std::byte* p, T value) {
+    std::memcpy(p, &value, sizeof(T));
+}
 
 /// Weights of about unit variance; codes cover their whole range, Q8_0's -128 included.
-inline owned_tensor random_tensor(nullm::tensor_type type, std::size_t rows, std::size_t cols, std::uint64_t seed) {
+inline owned_tensor random_tensor(nullm::tensor_type type, std::size_t rows, std::size_t cols,
+                                  std::uint64_t seed) {
     owned_tensor tensor(type, rows, cols);
     generator random(seed);
     const std::size_t step = nullm::block_bytes(type);
@@ -66,9 +74,15 @@ inline owned_tensor random_tensor(nullm::tensor_type type, std::size_t rows, std
     for (std::size_t b = 0; b < blocks; ++b) {
         std::byte* p = tensor.bytes() + b * step;
         switch (type) {
-            case nullm::tensor_type::f32: put(p, random.normal()); break;
-            case nullm::tensor_type::f16: put(p, nullm::to_f16(random.normal())); break;
-            case nullm::tensor_type::bf16: put(p, nullm::to_bf16(random.normal())); break;
+            case nullm::tensor_type::f32:
+                put(p, random.normal());
+                break;
+            case nullm::tensor_type::f16:
+                put(p, nullm::to_f16(random.normal()));
+                break;
+            case nullm::tensor_type::bf16:
+                put(p, nullm::to_bf16(random.normal()));
+                break;
             default:
                 for (std::size_t i = 0; i < step; ++i) p[i] = static_cast<std::byte>(random.bits());
                 const float range = type == nullm::tensor_type::q8_0 ? 70.0F : 5.0F;

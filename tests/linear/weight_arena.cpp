@@ -20,7 +20,8 @@ TEST_CASE("an arena hands out aligned pieces that do not overlap and outlive it"
     }
     for (std::size_t i = 0; i < pieces.size(); ++i) {
         for (std::size_t k = 0; k < sizes[i]; ++k) {
-            if (pieces[i].first.get()[k] != static_cast<std::byte>(i)) FAIL("piece " << i << " was overwritten");
+            if (pieces[i].first.get()[k] != static_cast<std::byte>(i))
+                FAIL("piece " << i << " was overwritten");
         }
     }
 }

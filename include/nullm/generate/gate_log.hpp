@@ -30,8 +30,10 @@ class gate_log {
 
     gate_decision step(token_id token, std::int64_t position, float confidence = 1.0F,
                        std::uint32_t repeat = 0) {
-        events_.push_back({position, token, confidence, repeat, call::step});
-        return gate_.step(state_, input_of(events_.back()));
+        const event told{position, token, confidence, repeat, call::step};
+        const gate_decision decision = gate_.step(state_, input_of(told));
+        events_.push_back(told);
+        return decision;
     }
 
     void settle(token_id token, std::int64_t position, bool fired) {

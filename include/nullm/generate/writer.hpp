@@ -161,6 +161,12 @@ class basic_writer {
         throw error(where, "a token id below " + std::to_string(model_->vocabulary()), std::to_string(token));
     }
 
+    void check(const draft& candidate) const {
+        check(candidate.candidate, "writer's drafter");
+        if (candidate.confidence >= 0.0F && candidate.confidence <= 1.0F) return;
+        throw error("writer's drafter", "a confidence in [0, 1]", std::to_string(candidate.confidence));
+    }
+
     step advance(bool forced) {
         if (finished()) throw error("writer::next", "a text that goes on", "a finished one");
         std::optional<draft> candidate;
@@ -174,7 +180,7 @@ class basic_writer {
                 candidate.reset();
                 reason = wake_reason::end;
             } else {
-                check(candidate->candidate, "writer's drafter");
+                check(*candidate);
             }
         }
         if (reason != wake_reason::none) return fire({}, reason, {});

@@ -15,9 +15,9 @@ namespace nullm::inline NULLM_ABI {
 /// Most rows a kernel multiplies at once.
 inline constexpr std::size_t panel_rows = 8;
 
-/// 32 consecutive elements of one row, quantised: x is about scale * code. Codes are in the order tile_layout.hpp asks
-/// for. A block with a value that is not finite has codes of zero and a scale of NaN, which makes every output of its
-/// row NaN; one whose max|x| is below smallest_scaled counts as all zero.
+/// 32 consecutive elements of one row, quantised: x is about scale * code. Codes are in the order
+/// tile_layout.hpp asks for. A block with a value that is not finite has codes of zero and a scale of NaN,
+/// which makes every output of its row NaN; one whose max|x| is below smallest_scaled counts as all zero.
 template <class Code>
 struct activation_block {
     Code codes[32];
@@ -39,7 +39,9 @@ struct float_block {
 // n = min(8, m - 8p), so a kernel walks memory in sequence and reaches its n rows by constant distances.
 
 /// Index of the first block of a panel's first row.
-constexpr std::size_t panel_start(std::size_t panel, std::size_t blocks) { return panel * panel_rows * blocks; }
+constexpr std::size_t panel_start(std::size_t panel, std::size_t blocks) {
+    return panel * panel_rows * blocks;
+}
 
 constexpr std::size_t rows_in_panel(std::size_t panel, std::size_t rows) {
     return std::min(panel_rows, rows - panel * panel_rows);

@@ -14,15 +14,16 @@ struct f32 {
     static constexpr std::string_view name = "f32";
 };
 
-/// Activations become 16-bit integers (scale max|x| / 32767 for every 32 of a row), dot products are exact integers.
-/// Tensors the file stores as floats are still multiplied in float.
+/// Activations become 16-bit integers (scale max|x| / 32767 for every 32 of a row), dot products are exact
+/// integers. Tensors the file stores as floats are still multiplied in float.
 struct i16 {
     static constexpr std::string_view name = "i16";
     using code = std::int16_t;
     static constexpr int max_code = 32767;
 };
 
-/// As i16 with 8-bit activations (scale max|x| / 127): the precision llama.cpp computes its quantised formats in.
+/// As i16 with 8-bit activations (scale max|x| / 127): the precision llama.cpp computes its quantised formats
+/// in.
 struct i8 {
     static constexpr std::string_view name = "i8";
     using code = std::int8_t;
@@ -34,6 +35,8 @@ concept Arithmetic = std::same_as<A, f32> || std::same_as<A, i16> || std::same_a
 
 /// Whether an arithmetic quantises its activations.
 template <class A>
-concept IntegerArithmetic = Arithmetic<A> && requires { typename A::code; };
+concept IntegerArithmetic = Arithmetic<A> && requires {
+    typename A::code;
+};
 
 }  // namespace nullm::inline NULLM_ABI

@@ -1,5 +1,6 @@
 #pragma once
-// A tensor's row in floats: embedding look-ups, and the definition the multiplying kernels are tested against.
+// A tensor's row in floats: embedding look-ups, and the definition the multiplying kernels are tested
+// against.
 
 #include <nullm/core/error.hpp>
 #include <nullm/core/half.hpp>
@@ -21,8 +22,9 @@ T read_unaligned(const std::byte* p) {
     return value;
 }
 
-/// Calls visit(element, code) for the 32 codes of a quantised block, element in [0, 32): 0..15 for the nibble formats,
-/// the byte plus 128 (0..255) for Q8_0, so that a weight is d * (code - offset), or d * code + m for Q4_1.
+/// Calls visit(element, code) for the 32 codes of a quantised block, element in [0, 32): 0..15 for the nibble
+/// formats, the byte plus 128 (0..255) for Q8_0, so that a weight is d * (code - offset), or d * code + m for
+/// Q4_1.
 template <class F>
 void for_each_code(tensor_type type, const std::byte* block, F&& visit) {
     if (type == tensor_type::q8_0) {
@@ -37,12 +39,13 @@ void for_each_code(tensor_type type, const std::byte* block, F&& visit) {
     }
 }
 
-/// Writes row `row` of the tensor as floats; out.size() == tensor.cols. Exact for every format but Q4_1, whose
-/// d * q + m is rounded once. The same values as llama.cpp's dequantize_row_* (ggml-quants.c). Throws error if the row,
-/// the length of `out` or the tensor's bytes do not fit its shape, or the type is none.
+/// Writes row `row` of the tensor as floats; out.size() == tensor.cols. Exact for every format but Q4_1,
+/// whose d * q + m is rounded once. The same values as llama.cpp's dequantize_row_* (ggml-quants.c). Throws
+/// error if the row, the length of `out` or the tensor's bytes do not fit its shape, or the type is none.
 inline void dequantize_row(const tensor_view& tensor, std::size_t row, std::span<float> out) {
     if (tensor.type > tensor_type::q8_0) {
-        throw error("dequantize_row", "a type the library knows", std::to_string(static_cast<int>(tensor.type)));
+        throw error("dequantize_row", "a type the library knows",
+                    std::to_string(static_cast<int>(tensor.type)));
     }
     if (row >= tensor.rows) {
         throw error("dequantize_row", "a row below " + std::to_string(tensor.rows), std::to_string(row));
@@ -64,7 +67,8 @@ inline void dequantize_row(const tensor_view& tensor, std::size_t row, std::span
             for (std::size_t k = 0; k < out.size(); ++k) out[k] = to_float(read_unaligned<f16>(p + k * step));
             return;
         case tensor_type::bf16:
-            for (std::size_t k = 0; k < out.size(); ++k) out[k] = to_float(read_unaligned<bf16>(p + k * step));
+            for (std::size_t k = 0; k < out.size(); ++k)
+                out[k] = to_float(read_unaligned<bf16>(p + k * step));
             return;
         case tensor_type::q4_0:
         case tensor_type::q8_0: {

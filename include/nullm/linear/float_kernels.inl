@@ -1,5 +1,6 @@
-// Tiles of weights times float activations; included once per instruction set (foreach_isa.hpp). Weights become exact
-// floats; each output is four chains of fma, by element number modulo four, added as (0 + 1) + (2 + 3).
+// Tiles of weights times float activations; included once per instruction set (foreach_isa.hpp). Weights
+// become exact floats; each output is four chains of fma, by element number modulo four, added as (0 + 1) +
+// (2 + 3).
 
 namespace nullm::inline NULLM_ABI::NULLM_ISA {
 
@@ -22,7 +23,8 @@ NULLM_INLINE void clear_chains(dot_floats (&sum)[rows][4]) {
 }
 
 template <std::size_t rows>
-NULLM_INLINE void store_chains(const tile_job<float_block>& job, std::size_t lane, dot_floats (&sum)[rows][4]) {
+NULLM_INLINE void store_chains(const tile_job<float_block>& job, std::size_t lane,
+                               dot_floats (&sum)[rows][4]) {
     NULLM_UNROLL for (std::size_t r = 0; r < rows; ++r) {
         const dot_floats total = add(add(sum[r][0], sum[r][1]), add(sum[r][2], sum[r][3]));
         store_first(job.y + r * job.y_stride + lane, total, std::min(dot_lanes, job.lanes - lane));
@@ -46,8 +48,8 @@ NULLM_INLINE dot_floats weight(dot_ints word, const table16& codebook, dot_float
 
 /// The elements of one word, x being at the first.
 template <class Format, std::size_t rows, std::size_t... i>
-NULLM_INLINE void chain_word(dot_ints word, const table16& codebook, dot_floats d, dot_floats m, const float* x,
-                             dot_floats (&sum)[rows][4], std::index_sequence<i...>) {
+NULLM_INLINE void chain_word(dot_ints word, const table16& codebook, dot_floats d, dot_floats m,
+                             const float* x, dot_floats (&sum)[rows][4], std::index_sequence<i...>) {
     (chain(weight<Format, i>(word, codebook, d, m), x + i, i % 4, sum), ...);
 }
 
@@ -66,7 +68,8 @@ void multiply_quantized_rows(const tile_job<float_block>& job) {
         for (std::size_t g = 0; g < job.groups; ++g, group += group_bytes<Format>) {
             for (std::size_t half = 0; half < 2; ++half, x += job.x_stride) {
                 const f16* scales = reinterpret_cast<const f16*>(group) + half * tile_rows + lane;
-                const std::byte* codes = group + codes_at<Format> + (half * Format::words * tile_rows + lane) * 4;
+                const std::byte* codes =
+                    group + codes_at<Format> + (half * Format::words * tile_rows + lane) * 4;
                 const dot_floats d = load_scales(scales);
                 const dot_floats m = Format::has_min ? load_scales(scales + 2 * tile_rows) : d;
                 for (std::size_t w = 0; w < Format::words; ++w) {
@@ -115,7 +118,8 @@ inline void multiply_any_rows(const tile_job<float_block>& job) {
 }
 
 template <class Weights, std::size_t... i>
-inline void multiply_any_count(const tile_job<float_block>& job, std::size_t rows, std::index_sequence<i...>) {
+inline void multiply_any_count(const tile_job<float_block>& job, std::size_t rows,
+                               std::index_sequence<i...>) {
     ((rows == i + 1 ? multiply_any_rows<Weights, i + 1>(job) : void()), ...);
 }
 

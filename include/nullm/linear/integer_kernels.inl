@@ -1,7 +1,7 @@
-// Tiles of quantised weights times quantised activations; included once per instruction set (kernels.hpp). The dot
-// product of a block is an exact integer, so all instruction sets give the same bits; a row's result does not depend
-// on the rows computed beside it. Calls spell NULLM_ISA where argument-dependent lookup would find avx512's function
-// beside vnni's, which has the same types.
+// Tiles of quantised weights times quantised activations; included once per instruction set (kernels.hpp).
+// The dot product of a block is an exact integer, so all instruction sets give the same bits; a row's result
+// does not depend on the rows computed beside it. Calls spell NULLM_ISA where argument-dependent lookup would
+// find avx512's function beside vnni's, which has the same types.
 
 namespace nullm::inline NULLM_ABI::NULLM_ISA {
 
@@ -63,20 +63,21 @@ NULLM_INLINE void dot_word(dot_ints word, const activation_block<std::int16_t>* 
     }
 }
 
-/// Asks for the group 2 kB ahead. Worth it where a group takes long enough for the hardware's own prefetching to lose
-/// the thread (measured on Zen 4: a sixth at eight rows; with few rows it costs a fifth instead).
+/// Asks for the group 2 kB ahead. Worth it where a group takes long enough for the hardware's own prefetching
+/// to lose the thread (measured on Zen 4: a sixth at eight rows; with few rows it costs a fifth instead).
 template <class Format, std::size_t rows>
 NULLM_INLINE void prefetch_group(const std::byte* group) {
     if constexpr (rows > 4) {
-        const auto ahead = reinterpret_cast<std::uintptr_t>(group) + 2048;  // may lie past the end: never loaded
+        const auto ahead =
+            reinterpret_cast<std::uintptr_t>(group) + 2048;  // may lie past the end: never loaded
         NULLM_UNROLL for (std::size_t line = 0; line < group_bytes<Format>; line += 64) {
             __builtin_prefetch(reinterpret_cast<const void*>(ahead + line));
         }
     }
 }
 
-/// y[r][lane] = sum over blocks b, ascending, of fma(dot, d * scale, sum), then fma(m, scaled_sum, sum) where the
-/// format has an m; d * scale and scaled_sum are rounded products.
+/// y[r][lane] = sum over blocks b, ascending, of fma(dot, d * scale, sum), then fma(m, scaled_sum, sum) where
+/// the format has an m; d * scale and scaled_sum are rounded products.
 template <class Format, class Code, std::size_t rows>
 void multiply_rows(const tile_job<activation_block<Code>>& job) {
     for (std::size_t lane = 0; lane < job.lanes; lane += dot_lanes) {
@@ -87,7 +88,8 @@ void multiply_rows(const tile_job<activation_block<Code>>& job) {
         for (std::size_t g = 0; g < job.groups; ++g, group += group_bytes<Format>) {
             NULLM_ISA::prefetch_group<Format, rows>(group);
             for (std::size_t half = 0; half < 2; ++half, x += job.x_stride) {
-                const std::byte* codes = group + codes_at<Format> + (half * Format::words * tile_rows + lane) * 4;
+                const std::byte* codes =
+                    group + codes_at<Format> + (half * Format::words * tile_rows + lane) * 4;
                 dot_ints dot[rows];
                 NULLM_UNROLL for (std::size_t r = 0; r < rows; ++r) dot[r] = start_of<Format>(x[r]);
                 NULLM_UNROLL for (std::size_t w = 0; w < Format::words; ++w) {
@@ -113,7 +115,8 @@ void multiply_rows(const tile_job<activation_block<Code>>& job) {
 }
 
 template <class Format, class Code, std::size_t... i>
-inline void multiply_count(const tile_job<activation_block<Code>>& job, std::size_t rows, std::index_sequence<i...>) {
+inline void multiply_count(const tile_job<activation_block<Code>>& job, std::size_t rows,
+                           std::index_sequence<i...>) {
     ((rows == i + 1 ? multiply_rows<Format, Code, i + 1>(job) : void()), ...);
 }
 

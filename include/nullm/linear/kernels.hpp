@@ -23,17 +23,30 @@ struct tile_job {
     std::size_t x_stride = 0;         // blocks from one block of a row to its next: the rows in the panel
     float* y = nullptr;               // first output of the tile for the panel's first row
     std::size_t y_stride = 0;
-    std::size_t lanes = 0;            // outputs the tile has, 1 to 16
+    std::size_t lanes = 0;  // outputs the tile has, 1 to 16
 };
 
 }  // namespace nullm::inline NULLM_ABI
 
-// Kernels depend on their accumulator arrays becoming registers: loops over rows and words are written out and their
-// parts inlined, whatever the compiler thinks of their size.
+// Kernels depend on their accumulator arrays becoming registers: loops over rows and words are written out
+// and their parts inlined, whatever the compiler thinks of their size. Not under AddressSanitizer, which
+// keeps such arrays in memory and checks every access to them: written out, that takes ten minutes to compile
+// and shows nothing more.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define NULLM_ROLLED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define NULLM_ROLLED 1
+#endif
+#if defined(NULLM_ROLLED)
+#define NULLM_INLINE inline
+#define NULLM_UNROLL
+#elif defined(__clang__)
 #define NULLM_INLINE __attribute__((always_inline)) inline
-#if defined(__clang__)
 #define NULLM_UNROLL _Pragma("clang loop unroll(full)")
 #else
+#define NULLM_INLINE __attribute__((always_inline)) inline
 #define NULLM_UNROLL _Pragma("GCC unroll 16")
 #endif
 

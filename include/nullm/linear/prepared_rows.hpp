@@ -24,22 +24,23 @@ struct block_for<A> {
     using type = activation_block<typename A::code>;
 };
 
-/// Rows of activations in the forms the kernels of arithmetic A read: quantised blocks (i16, i8), and floats. Buffers
-/// grow to the largest batch seen and are then reused. A value that is not finite makes every output of its row NaN
-/// in quantised matrices under i16 and i8; with f32, and in float matrices, it takes part as IEEE arithmetic has it.
+/// Rows of activations in the forms the kernels of arithmetic A read: quantised blocks (i16, i8), and floats.
+/// Buffers grow to the largest batch seen and are then reused. A value that is not finite makes every output
+/// of its row NaN in quantised matrices under i16 and i8; with f32, and in float matrices, it takes part as
+/// IEEE arithmetic has it.
 template <Arithmetic A>
 class prepared_rows {
  public:
     using block = typename block_for<A>::type;
 
-    /// Keep a copy of the rows in floats. f32 always does; i16 and i8 need it only for matrices stored as floats
-    /// (native_linear::reads_floats), and save the copy where a model has none.
+    /// Keep a copy of the rows in floats. f32 always does; i16 and i8 need it only for matrices stored as
+    /// floats (native_linear::reads_floats), and save the copy where a model has none.
     bool keep_floats = true;
     /// Instruction set used to prepare; the result is the same on all.
     isa level = active_isa();
 
-    /// Prepares x: m x cols, m >= 1. Costs about one pass over x. Rows are shared out over the pool in panels of
-    /// eight, so a small batch stays on the calling thread. Throws error if x is empty.
+    /// Prepares x: m x cols, m >= 1. Costs about one pass over x. Rows are shared out over the pool in panels
+    /// of eight, so a small batch stays on the calling thread. Throws error if x is empty.
     void assign(matrix_view<const float> x, thread_pool& pool) {
         if (x.rows == 0 || x.cols == 0) {
             throw error("linear input", "at least one row and column",
@@ -64,13 +65,13 @@ class prepared_rows {
     bool has_floats() const { return has_floats_; }
 
     /// First block of a panel, quantised.
-    const block* codes(std::size_t panel) const
-        requires IntegerArithmetic<A>
-    {
+    const block* codes(std::size_t panel) const requires IntegerArithmetic<A> {
         return codes_.data() + panel_start(panel, blocks());
     }
     /// First block of a panel, in floats; only if has_floats().
-    const float_block* floats(std::size_t panel) const { return floats_.data() + panel_start(panel, blocks()); }
+    const float_block* floats(std::size_t panel) const {
+        return floats_.data() + panel_start(panel, blocks());
+    }
 
  private:
     template <class T>
@@ -84,9 +85,11 @@ class prepared_rows {
             const float* row = x[panel * panel_rows + r];
             const std::size_t first = panel_start(panel, blocks()) + r;
             if constexpr (IntegerArithmetic<A>) {
-                NULLM_DISPATCH(level, quantize_row(row, cols_, blocks(), A::max_code, codes_.data() + first, rows));
+                NULLM_DISPATCH(level,
+                               quantize_row(row, cols_, blocks(), A::max_code, codes_.data() + first, rows));
             }
-            if (has_floats_) NULLM_DISPATCH(level, copy_row(row, cols_, blocks(), floats_.data() + first, rows));
+            if (has_floats_)
+                NULLM_DISPATCH(level, copy_row(row, cols_, blocks(), floats_.data() + first, rows));
         }
     }
 

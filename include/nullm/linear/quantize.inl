@@ -1,4 +1,5 @@
-// One row of activations into blocks; included once per instruction set (foreach_isa.hpp). All give the same bits.
+// One row of activations into blocks; included once per instruction set (foreach_isa.hpp). All give the same
+// bits.
 
 namespace nullm::inline NULLM_ABI::NULLM_ISA {
 
@@ -13,9 +14,9 @@ inline void load_block(const float* x, std::size_t n, f32x16& low, f32x16& high)
     }
 }
 
-/// Quantises n elements (n <= 32, the rest zero): scale = max|x| / max_code, code = round(x * (max_code / max|x|)),
-/// both quotients and the product rounded, ties of the last rounding to even. The product exceeds max_code by at most
-/// two units in the last place, so the code never does.
+/// Quantises n elements (n <= 32, the rest zero): scale = max|x| / max_code, code = round(x * (max_code /
+/// max|x|)), both quotients and the product rounded, ties of the last rounding to even. The product exceeds
+/// max_code by at most two units in the last place, so the code never does.
 template <class Code>
 inline void quantize_block(const float* x, std::size_t n, int max_code, activation_block<Code>& out) {
     f32x16 low, high;
@@ -45,7 +46,8 @@ inline void quantize_block(const float* x, std::size_t n, int max_code, activati
     out.scaled_sum = scalar::rounded(out.scale * sum);
 }
 
-/// A row of `cols` elements into `blocks` blocks, block b going to out[b * stride]; blocks past the end are zero.
+/// A row of `cols` elements into `blocks` blocks, block b going to out[b * stride]; blocks past the end are
+/// zero.
 template <class Code>
 inline void quantize_row(const float* x, std::size_t cols, std::size_t blocks, int max_code,
                          activation_block<Code>* out, std::size_t stride) {
@@ -55,7 +57,8 @@ inline void quantize_row(const float* x, std::size_t cols, std::size_t blocks, i
     }
 }
 
-inline void copy_row(const float* x, std::size_t cols, std::size_t blocks, float_block* out, std::size_t stride) {
+inline void copy_row(const float* x, std::size_t cols, std::size_t blocks, float_block* out,
+                     std::size_t stride) {
     for (std::size_t b = 0; b < blocks; ++b) {
         const std::size_t begin = std::min(b * 32, cols);
         f32x16 low, high;

@@ -11,7 +11,8 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// Writes the tile holding rows first .. first + 15 (those the tensor has) to `tile`, which is all zero before.
+/// Writes the tile holding rows first .. first + 15 (those the tensor has) to `tile`, which is all zero
+/// before.
 template <class Format>
 void repack_quantized_tile(const tensor_view& tensor, std::size_t first, std::byte* tile) {
     const std::size_t lanes = std::min(tile_rows, tensor.rows - first);
@@ -48,15 +49,19 @@ inline void repack_float_tile(const tensor_view& tensor, std::size_t first, std:
     }
 }
 
-/// Writes one tile of tile_bytes(tensor.type, tensor.cols) bytes, all zero before, whatever the format. The tensor's
-/// bytes need no alignment.
+/// Writes one tile of tile_bytes(tensor.type, tensor.cols) bytes, all zero before, whatever the format. The
+/// tensor's bytes need no alignment.
 inline void repack_tile(const tensor_view& tensor, std::size_t tile_index, std::byte* tile) {
     const std::size_t first = tile_index * tile_rows;
     switch (tensor.type) {
-        case tensor_type::q4_0: return repack_quantized_tile<q4_0_format>(tensor, first, tile);
-        case tensor_type::q4_1: return repack_quantized_tile<q4_1_format>(tensor, first, tile);
-        case tensor_type::q8_0: return repack_quantized_tile<q8_0_format>(tensor, first, tile);
-        default: return repack_float_tile(tensor, first, tile);
+        case tensor_type::q4_0:
+            return repack_quantized_tile<q4_0_format>(tensor, first, tile);
+        case tensor_type::q4_1:
+            return repack_quantized_tile<q4_1_format>(tensor, first, tile);
+        case tensor_type::q8_0:
+            return repack_quantized_tile<q8_0_format>(tensor, first, tile);
+        default:
+            return repack_float_tile(tensor, first, tile);
     }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Where a model's weights live: huge pages, shared by its matrices, not initialised (whoever fills a tile touches its
-// pages first).
+// Where a model's weights live: huge pages, shared by its matrices, not initialised (whoever fills a tile
+// touches its pages first).
 
 #include <nullm/core/aligned.hpp>
 
@@ -15,18 +15,19 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// A page of this size covers what 512 ordinary ones do. Prefetching stops at page borders, so streaming weights from
-/// memory is a quarter faster and more (benchmarks/kernel/linear.cpp, rows `read`).
+/// A page of this size covers what 512 ordinary ones do. Prefetching stops at page borders, so streaming
+/// weights from memory is a quarter faster and more (benchmarks/kernel/linear.cpp, rows `read`).
 inline constexpr std::size_t huge_page = std::size_t{2} << 20;
 
-/// Bytes at an address that is a multiple of the cache line; freed with their last owner. Movable and cheap to copy.
+/// Bytes at an address that is a multiple of the cache line; freed with their last owner. Movable and cheap
+/// to copy.
 struct weight_bytes {
     std::shared_ptr<std::byte> first;
     std::size_t size = 0;
 };
 
-/// `size` uninitialised bytes of their own, on huge pages if that many fill one and the system has them. Throws
-/// std::bad_alloc.
+/// `size` uninitialised bytes of their own, on huge pages if that many fill one and the system has them.
+/// Throws std::bad_alloc.
 inline weight_bytes allocate_weights(std::size_t size) {
     const std::align_val_t alignment{size >= huge_page ? huge_page : cache_line};
     auto* const p = static_cast<std::byte*>(::operator new(size, alignment));
@@ -38,12 +39,12 @@ inline weight_bytes allocate_weights(std::size_t size) {
     return bytes;
 }
 
-/// Hands out pieces of large allocations, so that matrices smaller than a huge page lie on them, too. Use one for all
-/// the matrices of a model; it may be destroyed before them. Not for several threads at once.
+/// Hands out pieces of large allocations, so that matrices smaller than a huge page lie on them, too. Use one
+/// for all the matrices of a model; it may be destroyed before them. Not for several threads at once.
 class weight_arena {
  public:
-    /// `size` uninitialised bytes. What is reserved in advance is at most as much again as was handed out, 64 MB and
-    /// no less than 8 MB; what is not used of it is never touched. Throws std::bad_alloc.
+    /// `size` uninitialised bytes. What is reserved in advance is at most as much again as was handed out, 64
+    /// MB and no less than 8 MB; what is not used of it is never touched. Throws std::bad_alloc.
     weight_bytes allocate(std::size_t size) {
         if (size > left_) {
             const std::size_t reserve = std::clamp(handed_out_, std::size_t{8} << 20, std::size_t{64} << 20);

@@ -5,7 +5,7 @@ namespace nullm::inline NULLM_ABI::NULLM_ISA {
 
 /// e^x for -87.3 <= x <= 88 within 1 ulp; 0 below; e^88 above (so 1 / (1 + e^x) stays finite). NaN is not handled.
 /// x = n ln 2 + r with |r| <= ln 2 / 2 (ln 2 split in two, Cody and Waite 1980), then the Taylor sum to r^7.
-inline f32x16 exp(f32x16 x) {
+[[gnu::always_inline]] inline f32x16 exp(f32x16 x) {
     const f32x16 lowest = splat(-87.3F);
     const mask16 alive = greater(x, lowest);
     x = min(max(x, lowest), splat(88.0F));

@@ -19,10 +19,18 @@ inline constexpr std::size_t dot_lanes = 8;
 inline constexpr std::size_t dot_rows = 4;
 inline constexpr std::size_t float_rows = 2;
 
-inline dot_floats dot_zeros() { return {_mm256_setzero_ps()}; }
-inline dot_floats dot_splat(float x) { return {_mm256_set1_ps(x)}; }
-inline dot_ints dot_splat(std::int32_t x) { return {_mm256_set1_epi32(x)}; }
-inline dot_ints load_words(const std::byte* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+inline dot_floats dot_zeros() {
+    return {_mm256_setzero_ps()};
+}
+inline dot_floats dot_splat(float x) {
+    return {_mm256_set1_ps(x)};
+}
+inline dot_ints dot_splat(std::int32_t x) {
+    return {_mm256_set1_epi32(x)};
+}
+inline dot_ints load_words(const std::byte* p) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+}
 inline dot_floats load_scales(const f16* p) {
     return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
 }
@@ -30,18 +38,30 @@ inline dot_floats load_scales(const bf16* p) {
     const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16))};
 }
-inline dot_floats load_scales(const float* p) { return {_mm256_loadu_ps(p)}; }
+inline dot_floats load_scales(const float* p) {
+    return {_mm256_loadu_ps(p)};
+}
 inline dot_floats mul(dot_floats a, dot_floats b) {
     __m256 product = _mm256_mul_ps(a.v, b.v);
     asm("" : "+x"(product));  // not to be contracted
     return {product};
 }
-inline dot_floats add(dot_floats a, dot_floats b) { return {_mm256_add_ps(a.v, b.v)}; }
-inline dot_floats fma(dot_floats a, dot_floats b, dot_floats c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
-inline dot_floats to_float(dot_ints a) { return {_mm256_cvtepi32_ps(a.v)}; }
-inline dot_ints bit_and(dot_ints a, dot_ints b) { return {_mm256_and_si256(a.v, b.v)}; }
+inline dot_floats add(dot_floats a, dot_floats b) {
+    return {_mm256_add_ps(a.v, b.v)};
+}
+inline dot_floats fma(dot_floats a, dot_floats b, dot_floats c) {
+    return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+inline dot_floats to_float(dot_ints a) {
+    return {_mm256_cvtepi32_ps(a.v)};
+}
+inline dot_ints bit_and(dot_ints a, dot_ints b) {
+    return {_mm256_and_si256(a.v, b.v)};
+}
 template <int n>
-dot_ints shift_right_logical(dot_ints a) { return {_mm256_srli_epi32(a.v, n)}; }
+dot_ints shift_right_logical(dot_ints a) {
+    return {_mm256_srli_epi32(a.v, n)};
+}
 
 template <int max_code>
 inline dot_ints dot4(dot_ints sum, dot_ints codes, const std::int8_t* x) {
@@ -69,7 +89,9 @@ inline dot_ints dot2(dot_ints sum, dot_ints codes, const std::int16_t* x) {
 struct table16 {
     __m256 low, high;
 };
-inline table16 make_table(const float* entries) { return {_mm256_loadu_ps(entries), _mm256_loadu_ps(entries + 8)}; }
+inline table16 make_table(const float* entries) {
+    return {_mm256_loadu_ps(entries), _mm256_loadu_ps(entries + 8)};
+}
 inline dot_floats lookup(const table16& table, dot_ints index) {
     const __m256 low = _mm256_permutevar8x32_ps(table.low, index.v);
     const __m256 high = _mm256_permutevar8x32_ps(table.high, index.v);
@@ -92,8 +114,8 @@ inline void store_first(float* p, dot_floats a, std::size_t n) {
 inline void store_codes(std::int8_t* p, i32x16 codes) {
     const __m256i pairs = _mm256_packs_epi32(codes.low, codes.high);  // 0-3, 8-11, 4-7, 12-15
     const __m256i ordered = _mm256_permute4x64_epi64(pairs, 0xD8);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(_mm256_castsi256_si128(ordered),
-                                                                    _mm256_extracti128_si256(ordered, 1)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                     _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
 }
 inline void store_codes(std::int16_t* p, i32x16 codes) {
     const __m256i low = _mm256_shuffle_epi32(codes.low, 0xD8);

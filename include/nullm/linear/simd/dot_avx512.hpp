@@ -16,13 +16,27 @@ inline constexpr std::size_t dot_lanes = 16;
 inline constexpr std::size_t dot_rows = 4;
 inline constexpr std::size_t float_rows = 4;
 
-inline dot_floats dot_zeros() { return zeros(); }
-inline dot_floats dot_splat(float x) { return splat(x); }
-inline dot_ints dot_splat(std::int32_t x) { return splat(x); }
-inline dot_ints load_words(const std::byte* p) { return {_mm512_loadu_si512(p)}; }
-inline dot_floats load_scales(const f16* p) { return load(p); }
-inline dot_floats load_scales(const bf16* p) { return load(p); }
-inline dot_floats load_scales(const float* p) { return load(p); }
+inline dot_floats dot_zeros() {
+    return zeros();
+}
+inline dot_floats dot_splat(float x) {
+    return splat(x);
+}
+inline dot_ints dot_splat(std::int32_t x) {
+    return splat(x);
+}
+inline dot_ints load_words(const std::byte* p) {
+    return {_mm512_loadu_si512(p)};
+}
+inline dot_floats load_scales(const f16* p) {
+    return load(p);
+}
+inline dot_floats load_scales(const bf16* p) {
+    return load(p);
+}
+inline dot_floats load_scales(const float* p) {
+    return load(p);
+}
 
 template <int max_code>
 inline dot_ints dot4(dot_ints sum, dot_ints codes, const std::int8_t* x) {
@@ -50,7 +64,9 @@ inline dot_ints dot2(dot_ints sum, dot_ints codes, const std::int16_t* x) {
 struct table16 {
     __m512 entries;
 };
-inline table16 make_table(const float* entries) { return {_mm512_loadu_ps(entries)}; }
+inline table16 make_table(const float* entries) {
+    return {_mm512_loadu_ps(entries)};
+}
 inline dot_floats lookup(const table16& table, dot_ints index) {  // vpermps reads the low four bits alone
     return {_mm512_permutexvar_ps(index.v, table.entries)};
 }

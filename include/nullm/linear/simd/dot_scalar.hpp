@@ -1,8 +1,8 @@
 #pragma once
 // What the multiplying kernels ask of an instruction set, in plain C++: the twin that defines the results.
 //
-// A kernel works on `dot_lanes` output rows at a time, held in `dot_floats` and `dot_ints`: sixteen here and with
-// AVX-512, eight with AVX2, which has half the registers.
+// A kernel works on `dot_lanes` output rows at a time, held in `dot_floats` and `dot_ints`: sixteen here and
+// with AVX-512, eight with AVX2, which has half the registers.
 
 #include <nullm/core/simd/lanes_scalar.hpp>
 
@@ -15,13 +15,20 @@ namespace nullm::inline NULLM_ABI::scalar {
 using dot_floats = f32x16;
 using dot_ints = i32x16;
 inline constexpr std::size_t dot_lanes = 16;
-/// Most rows of activations a kernel keeps in registers: with integer, and with float arithmetic (four chains a row).
+/// Most rows of activations a kernel keeps in registers: with integer, and with float arithmetic (four chains
+/// a row).
 inline constexpr std::size_t dot_rows = 1;
 inline constexpr std::size_t float_rows = 1;
 
-inline dot_floats dot_zeros() { return zeros(); }
-inline dot_floats dot_splat(float x) { return splat(x); }
-inline dot_ints dot_splat(std::int32_t x) { return splat(x); }
+inline dot_floats dot_zeros() {
+    return zeros();
+}
+inline dot_floats dot_splat(float x) {
+    return splat(x);
+}
+inline dot_ints dot_splat(std::int32_t x) {
+    return splat(x);
+}
 
 /// One u32 word of each row.
 inline dot_ints load_words(const std::byte* p) {
@@ -30,17 +37,24 @@ inline dot_ints load_words(const std::byte* p) {
     return r;
 }
 /// One f16, bf16 or float of each row.
-inline dot_floats load_scales(const f16* p) { return load(p); }
-inline dot_floats load_scales(const bf16* p) { return load(p); }
-inline dot_floats load_scales(const float* p) { return load(p); }
+inline dot_floats load_scales(const f16* p) {
+    return load(p);
+}
+inline dot_floats load_scales(const bf16* p) {
+    return load(p);
+}
+inline dot_floats load_scales(const float* p) {
+    return load(p);
+}
 
 /// sum + the products of each lane's four bytes (unsigned, at most max_code) with x[0..3].
 template <int max_code>
 inline dot_ints dot4(dot_ints sum, dot_ints codes, const std::int8_t* x) {
     for (int l = 0; l < 16; ++l) {
         const auto c = static_cast<std::uint32_t>(codes.lane[l]);
-        sum.lane[l] += static_cast<std::int32_t>(c & 255U) * x[0] + static_cast<std::int32_t>((c >> 8) & 255U) * x[1] +
-                       static_cast<std::int32_t>((c >> 16) & 255U) * x[2] + static_cast<std::int32_t>(c >> 24) * x[3];
+        sum.lane[l] +=
+            static_cast<std::int32_t>(c & 255U) * x[0] + static_cast<std::int32_t>((c >> 8) & 255U) * x[1] +
+            static_cast<std::int32_t>((c >> 16) & 255U) * x[2] + static_cast<std::int32_t>(c >> 24) * x[3];
     }
     return sum;
 }
@@ -48,7 +62,8 @@ inline dot_ints dot4(dot_ints sum, dot_ints codes, const std::int8_t* x) {
 inline dot_ints dot2(dot_ints sum, dot_ints codes, const std::int16_t* x) {
     for (int l = 0; l < 16; ++l) {
         const auto c = static_cast<std::uint32_t>(codes.lane[l]);
-        sum.lane[l] += static_cast<std::int32_t>(c & 0xFFFFU) * x[0] + static_cast<std::int32_t>(c >> 16) * x[1];
+        sum.lane[l] +=
+            static_cast<std::int32_t>(c & 0xFFFFU) * x[0] + static_cast<std::int32_t>(c >> 16) * x[1];
     }
     return sum;
 }
@@ -78,7 +93,9 @@ inline dot_floats centred_byte(dot_ints word) {
 }
 
 /// The first n (at most dot_lanes) lanes to p.
-inline void store_first(float* p, dot_floats a, std::size_t n) { store_partial(p, a, n); }
+inline void store_first(float* p, dot_floats a, std::size_t n) {
+    store_partial(p, a, n);
+}
 
 /// Sixteen 8-bit codes in order, or 16-bit codes in the order 0,2,1,3 of every four (tile_layout.hpp).
 inline void store_codes(std::int8_t* p, i32x16 codes) {
