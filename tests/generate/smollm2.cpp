@@ -29,6 +29,11 @@ struct sampled_random : sampled {
     using gate = nullm::random_gate;
 };
 
+template <class Arithmetic>
+struct quiet_in : nullm::quiet {
+    using linear = nullm::native_linear<Arithmetic>;
+};
+
 struct named_prompt {
     std::string name;
     tokens_of tokens;
@@ -92,9 +97,7 @@ TEMPLATE_TEST_CASE("on SmolLM2 every answer of a reader has the dense logits, bi
                    nullm::i16, nullm::i8, nullm::f32) {
     const auto path = support::reference_model();
     if (!path) return;
-    struct policy : nullm::quiet {
-        using linear = nullm::native_linear<TestType>;
-    };
+    using policy = quiet_in<TestType>;
     const nullm::checkpoint file(*path);
     const nullm::tokenizer words(file.vocabulary());
     const nullm::model_of<policy> model(file);

@@ -24,8 +24,8 @@ namespace nullm::inline NULLM_ABI {
 /// the model had run at every position. Lossy only through discard_pending().
 ///
 /// When the context is full the reader goes on from the last half of it, at pushes that depend on counts
-/// alone. Always: cached() + pending() = tokens pushed - discarded - left behind by restarts. If a model,
-/// sampler or gate throws, the token stays pushed and waits (force() answers it later).
+/// alone. Always: cached() + pending() = tokens pushed - discarded - left behind by restarts. If the model or
+/// the sampler throws, the token stays pushed and waits (force() answers it later).
 template <Model M, Gate G, Sampler S>
 class basic_reader {
  public:
