@@ -35,8 +35,8 @@ void with_types(const options& chosen, F f) {
     }
 }
 
-/// The gate the options ask for; `usual` is the policy's.
-inline chosen_gate make_gate(const options& chosen, gate usual, const nullm::checkpoint& file,
+/// The gate the options ask for; `usual` and `theta` are what the policy and the program would take.
+inline chosen_gate make_gate(const options& chosen, gate usual, float theta, const nullm::checkpoint& file,
                              const nullm::tokenizer& tokens) {
     switch (chosen.gate.value_or(usual)) {
         case gate::open: return chosen_gate(nullm::always_open{});
@@ -50,9 +50,7 @@ inline chosen_gate make_gate(const options& chosen, gate usual, const nullm::che
         const nullm::target_rate_threshold threshold({.target = 1.0F - *chosen.target_skip});
         return chosen_gate(homeostatic_gate(std::move(drive), {}, std::move(neuron), threshold));
     }
-    nullm::gate_settings settings;
-    if (chosen.theta) settings.theta = *chosen.theta;
-    return chosen_gate(nullm::make_gate<nullm::quiet>(vocabulary, settings));
+    return chosen_gate(nullm::make_gate<nullm::quiet>(vocabulary, {.theta = chosen.theta.value_or(theta)}));
 }
 
 inline std::string read_all(const std::string& path) {

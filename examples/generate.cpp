@@ -165,7 +165,8 @@ void generate(const cli::options& chosen) {
             if (chosen.policy == cli::policy::seed_literal) {
                 return write_literally(chosen, model, file, tokens, prompt, limits, screen);
             }
-            auto gate = cli::make_gate(chosen, quiet ? cli::gate::spike : cli::gate::open, file, tokens);
+            auto gate = cli::make_gate(chosen, quiet ? cli::gate::spike : cli::gate::open,
+                                       nullm::gate_settings::patient, file, tokens);
             if (drafter == cli::drafter::ngram) {
                 return write_text(chosen, model, std::move(gate), nullm::ngram_drafter{}, prompt, limits, screen);
             }

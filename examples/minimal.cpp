@@ -20,8 +20,8 @@ int main(int argc, char** argv) {
     const nullm::checkpoint file(argv[1]);
     const nullm::tokenizer words(file.vocabulary());
     const nullm::model_of<mine> model(file);
-    auto writer = nullm::write<mine>(model, nullm::make_gate<mine>(file, words), words.encode(argv[2]),
-                                     {.max_tokens = 48, .stop_tokens = words.stop_tokens()});
+    const auto gate = nullm::make_gate<mine>(file, words, {.theta = 0.6F});
+    auto writer = nullm::write<mine>(model, gate, words.encode(argv[2]), {.max_tokens = 48});
     while (!writer.finished()) {
         const nullm::step step = writer.next();
         for (const auto& [position, token] : step.settled) std::cout << words.piece(token);

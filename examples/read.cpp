@@ -150,7 +150,7 @@ void read_text(const cli::options& chosen) {
         if (chosen.stats) std::cerr << cli::heading(chosen, file, state.threads()) << '\n';
         const nullm::temperature_sampler sampler({.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
         const auto usual = chosen.policy == cli::policy::dense ? cli::gate::open : cli::gate::spike;
-        nullm::basic_reader reader(model, std::move(state), cli::make_gate(chosen, usual, file, tokens), sampler, limits);
+        nullm::basic_reader reader(model, std::move(state), cli::make_gate(chosen, usual, nullm::gate_settings{}.theta, file, tokens), sampler, limits);
 
         display screen(chosen, tokens);
         score judged;

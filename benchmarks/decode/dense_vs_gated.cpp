@@ -98,10 +98,10 @@ written write_once(const model_type& model, const nullm::gate_of<P>& gate, const
 
 void compare_writers(const settings& chosen, const model_type& model, const nullm::checkpoint& file,
                      const nullm::tokenizer& tokens) {
-    const auto gate = nullm::make_gate<quiet>(file, tokens);
+    const auto gate = nullm::make_gate<quiet>(file, tokens, {.theta = nullm::gate_settings::patient});
     const nullm::writer_options limits{.max_tokens = chosen.max_tokens, .stop_tokens = tokens.stop_tokens()};
-    std::printf("\nWriter: greedy, up to %u tokens or a stop token, decode time only, median of %u interleaved repeats\n",
-                chosen.max_tokens, chosen.repeats);
+    std::printf("\nWriter: theta %.2f, greedy, up to %u tokens or a stop token, decode time only, median of %u interleaved repeats\n",
+                static_cast<double>(nullm::gate_settings::patient), chosen.max_tokens, chosen.repeats);
     std::printf("%-16s %6s %6s %9s %9s %7s %6s %7s %6s %9s\n", "prompt", "in", "out", "dense/s", "gated/s", "ratio",
                 "passes", "tok/pass", "NULL", "withdrawn");
     double log_ratio = 0;

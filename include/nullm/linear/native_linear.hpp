@@ -87,6 +87,9 @@ class native_linear {
  private:
     /// Blocks of activations of a turn: 192 kB of 8-bit ones.
     static constexpr std::size_t turn_blocks = 4096;
+    /// Tiles that take a panel one after the other, while it is in the innermost cache; their outputs lie side
+    /// by side, too (measured at 512 rows: a fifth faster than tile by tile).
+    static constexpr std::size_t neighbours = 4;
 
     /// The tiles of one tensor. It has a kernel for floats or for the arithmetic's quantised blocks, never
     /// both.
@@ -216,12 +219,14 @@ class native_linear {
         for (const part& p : parts_) {
             const std::size_t from_tile = std::max(first, p.first_tile);
             const std::size_t to_tile = std::min(last, p.first_tile + p.tiles);
-            for (std::size_t t = from_tile; t < to_tile; ++t) {
+            for (std::size_t near = from_tile; near < to_tile; near += neighbours) {
                 for (std::size_t panel = begin; panel < end; ++panel) {
-                    if (p.by_floats != nullptr) {
-                        run_tile(p, p.by_floats, t - p.first_tile, x.floats(panel), panel, y);
-                    } else if constexpr (IntegerArithmetic<A>) {
-                        run_tile(p, p.by_codes, t - p.first_tile, x.codes(panel), panel, y);
+                    for (std::size_t t = near; t < std::min(near + neighbours, to_tile); ++t) {
+                        if (p.by_floats != nullptr) {
+                            run_tile(p, p.by_floats, t - p.first_tile, x.floats(panel), panel, y);
+                        } else if constexpr (IntegerArithmetic<A>) {
+                            run_tile(p, p.by_codes, t - p.first_tile, x.codes(panel), panel, y);
+                        }
                     }
                 }
             }

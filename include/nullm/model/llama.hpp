@@ -10,6 +10,7 @@
 #include <nullm/core/token.hpp>
 #include <nullm/linear/concepts.hpp>
 #include <nullm/linear/dequantize.hpp>
+#include <nullm/linear/weight_arena.hpp>
 #include <nullm/model/checkpoint.hpp>
 #include <nullm/model/concepts.hpp>
 #include <nullm/model/llama_config.hpp>
@@ -59,7 +60,7 @@ class llama {
     /// Loads the weights. The file stays mapped: embedding rows are read from it on demand.
     /// Throws error if a tensor is missing or misshapen.
     explicit llama(const checkpoint& file, load_options options = {}, AttentionType how = {})
-        : llama(file, how, thread_pool(options.threads)) {}
+        : llama(file, how, {thread_pool(options.threads), {}}) {}
 
     const llama_config& config() const { return config_; }
     std::size_t vocabulary() const { return config_.vocabulary; }
@@ -115,7 +116,14 @@ class llama {
         LinearType down;                       // mlp_width -> width
     };
 
-    llama(const checkpoint& file, AttentionType how, thread_pool&& pool)
+    // What loading needs and the model does not keep. One arena for all matrices: together they fill huge pages, and a
+    // pass that streams 96 MB through 4 kB pages spends a third of its time on their translation.
+    struct loader {
+        thread_pool pool;
+        weight_arena arena;
+    };
+
+    llama(const checkpoint& file, AttentionType how, loader&& with)
         : config_(file.config()),
           attention_(how),
           file_(file),
@@ -124,7 +132,7 @@ class llama {
           final_norm_(vector("output_norm.weight")),
           head_(matrix({config_.tied_head ? embedding_
                                           : file.tensor("output.weight", config_.vocabulary, config_.width)},
-                       pool)) {
+                       with)) {
         const auto& c = config_;
         const std::size_t q_width = c.heads * c.head_size;
         const std::size_t kv_width = c.kv_heads * c.head_size;
@@ -136,13 +144,13 @@ class llama {
                 .qkv = matrix({file.tensor(at + "attn_q.weight", q_width, c.width),
                                file.tensor(at + "attn_k.weight", kv_width, c.width),
                                file.tensor(at + "attn_v.weight", kv_width, c.width)},
-                              pool),
-                .attention_output = matrix({file.tensor(at + "attn_output.weight", c.width, q_width)}, pool),
+                              with),
+                .attention_output = matrix({file.tensor(at + "attn_output.weight", c.width, q_width)}, with),
                 .mlp_norm = vector(at + "ffn_norm.weight"),
                 .gate_up = matrix({file.tensor(at + "ffn_gate.weight", c.mlp_width, c.width),
                                    file.tensor(at + "ffn_up.weight", c.mlp_width, c.width)},
-                                  pool),
-                .down = matrix({file.tensor(at + "ffn_down.weight", c.width, c.mlp_width)}, pool),
+                                  with),
+                .down = matrix({file.tensor(at + "ffn_down.weight", c.width, c.mlp_width)}, with),
             });
         }
     }
@@ -153,9 +161,14 @@ class llama {
         return values;
     }
 
-    LinearType matrix(std::initializer_list<tensor_view> parts, thread_pool& pool) {
+    LinearType matrix(std::initializer_list<tensor_view> parts, loader& with) {
         for (const auto& part : parts) weight_bytes_ += part.bytes.size();
-        return LinearType::from(std::span<const tensor_view>(parts.begin(), parts.size()), pool);
+        const std::span<const tensor_view> stacked(parts.begin(), parts.size());
+        if constexpr (requires { LinearType::from(stacked, with.pool, with.arena); }) {
+            return LinearType::from(stacked, with.pool, with.arena);
+        } else {
+            return LinearType::from(stacked, with.pool);
+        }
     }
 
     void check(const state& session, std::span<const token_id> tokens, std::size_t wanted) const {
