@@ -1,6 +1,6 @@
 #pragma once
-// A gate picked at run time: one type over several, so that the loop is compiled once for all of them. Also an
-// example of a Gate from outside the library.
+// A gate picked at run time: one type over several, so that the loop is compiled once for all of them. Also
+// an example of a Gate from outside the library.
 
 #include <nullm/spike/gates.hpp>
 #include <nullm/spike/quiet_gate.hpp>
@@ -13,18 +13,19 @@
 namespace cli {
 
 /// The quiet gate with a threshold that moves until a wanted share of positions fires.
-using homeostatic_gate = nullm::spike_gate<nullm::importance_drive, nullm::poisson_encoder, nullm::quiet_neuron,
-                                           nullm::target_rate_threshold>;
+using homeostatic_gate = nullm::spike_gate<nullm::importance_drive, nullm::poisson_encoder,
+                                           nullm::quiet_neuron, nullm::target_rate_threshold>;
 
 class chosen_gate {
-    using any_gate = std::variant<nullm::quiet_gate, homeostatic_gate, nullm::always_open, nullm::random_gate>;
+    using any_gate =
+        std::variant<nullm::quiet_gate, homeostatic_gate, nullm::always_open, nullm::random_gate>;
 
  public:
-    /// What a step changes has to stand apart in `now`; it is lent to the inner state for the length of a step.
+    /// What a step changes has to stand apart in `now`; it is lent to the inner state for the length of a
+    /// step.
     struct state {
-        using any_state =
-            std::variant<nullm::quiet_gate::state, homeostatic_gate::state, nullm::always_open::state,
-                         nullm::random_gate::state>;
+        using any_state = std::variant<nullm::quiet_gate::state, homeostatic_gate::state,
+                                       nullm::always_open::state, nullm::random_gate::state>;
         using any_now = std::variant<nullm::quiet_gate::present, homeostatic_gate::present, nullm::stateless>;
         any_now now;
         any_state rest;

@@ -23,15 +23,21 @@ void with_types(const options& chosen, F f) {
     const auto with_cache = [&]<class A>(A) {
         using linear = nullm::native_linear<A>;
         switch (chosen.cache) {
-            case cache::f16: return f.template operator()<linear, nullm::exact_attention<nullm::f16>>();
-            case cache::bf16: return f.template operator()<linear, nullm::exact_attention<nullm::bf16>>();
-            case cache::f32: return f.template operator()<linear, nullm::exact_attention<float>>();
+            case cache::f16:
+                return f.template operator()<linear, nullm::exact_attention<nullm::f16>>();
+            case cache::bf16:
+                return f.template operator()<linear, nullm::exact_attention<nullm::bf16>>();
+            case cache::f32:
+                return f.template operator()<linear, nullm::exact_attention<float>>();
         }
     };
     switch (chosen.arithmetic) {
-        case arithmetic::i16: return with_cache(nullm::i16{});
-        case arithmetic::i8: return with_cache(nullm::i8{});
-        case arithmetic::f32: return with_cache(nullm::f32{});
+        case arithmetic::i16:
+            return with_cache(nullm::i16{});
+        case arithmetic::i8:
+            return with_cache(nullm::i8{});
+        case arithmetic::f32:
+            return with_cache(nullm::f32{});
     }
 }
 
@@ -39,9 +45,12 @@ void with_types(const options& chosen, F f) {
 inline chosen_gate make_gate(const options& chosen, gate usual, float theta, const nullm::checkpoint& file,
                              const nullm::tokenizer& tokens) {
     switch (chosen.gate.value_or(usual)) {
-        case gate::open: return chosen_gate(nullm::always_open{});
-        case gate::random: return chosen_gate(nullm::random_gate(chosen.theta.value_or(0.4F)));
-        case gate::spike: break;
+        case gate::open:
+            return chosen_gate(nullm::always_open{});
+        case gate::random:
+            return chosen_gate(nullm::random_gate(chosen.theta.value_or(0.4F)));
+        case gate::spike:
+            break;
     }
     const auto vocabulary = nullm::vocabulary_of(file, tokens);
     if (chosen.target_skip) {
@@ -64,8 +73,12 @@ inline double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-inline const char* name_of(arithmetic a) { return a == arithmetic::i16 ? "i16" : a == arithmetic::i8 ? "i8" : "f32"; }
-inline const char* name_of(cache c) { return c == cache::f16 ? "f16" : c == cache::bf16 ? "bf16" : "f32"; }
+inline const char* name_of(arithmetic a) {
+    return a == arithmetic::i16 ? "i16" : a == arithmetic::i8 ? "i8" : "f32";
+}
+inline const char* name_of(cache c) {
+    return c == cache::f16 ? "f16" : c == cache::bf16 ? "bf16" : "f32";
+}
 inline const char* name_of(policy p) {
     return p == policy::quiet ? "quiet" : p == policy::dense ? "dense" : "seed-literal";
 }
@@ -83,8 +96,8 @@ inline std::string wake_counts(const nullm::statistics& counts) {
     std::string line;
     for (std::size_t r = 0; r < counts.fires.size(); ++r) {
         if (counts.fires[r] == 0) continue;
-        line += (line.empty() ? "" : ", ") + std::string(nullm::name_of(static_cast<nullm::wake_reason>(r))) + " " +
-                std::to_string(counts.fires[r]);
+        line += (line.empty() ? "" : ", ") + std::string(nullm::name_of(static_cast<nullm::wake_reason>(r))) +
+                " " + std::to_string(counts.fires[r]);
     }
     return line.empty() ? "never" : line;
 }
@@ -110,7 +123,8 @@ inline nlohmann::ordered_json to_json(const nullm::step& step, const std::string
     return line;
 }
 
-/// Runs a program's body; errors become one sentence and an exit code: 2 for what was asked or given, 1 otherwise.
+/// Runs a program's body; errors become one sentence and an exit code: 2 for what was asked or given, 1
+/// otherwise.
 template <class Body>
 int guarded(const char* program, CLI::App& app, int argc, char** argv, Body body) {
     try {

@@ -82,8 +82,10 @@ void run(Writer& writer, display& screen) {
 
 template <class Drafter, class Model>
 outcome write_text(const cli::options& chosen, const Model& model, cli::chosen_gate gate, Drafter drafter,
-                   std::span<const nullm::token_id> prompt, const nullm::writer_options& limits, display& screen) {
-    const nullm::temperature_sampler sampler({.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
+                   std::span<const nullm::token_id> prompt, const nullm::writer_options& limits,
+                   display& screen) {
+    const nullm::temperature_sampler sampler(
+        {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
     typename Model::state state(model, {.threads = chosen.threads, .context = chosen.context});
     auto start = clock_type::now();
     nullm::basic_writer writer(model, std::move(state), std::move(gate), drafter, sampler, prompt, limits);
@@ -103,10 +105,12 @@ outcome write_literally(const cli::options& chosen, const Model& model, const nu
                         const nullm::writer_options& limits, display& screen) {
     nullm::gate_settings settings;
     if (chosen.theta) settings.theta = *chosen.theta;
-    const nullm::temperature_sampler sampler({.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
-    nullm::literal_writer writer(model, typename Model::state(model, {.threads = chosen.threads, .context = chosen.context}),
-                                 nullm::make_gate<nullm::seed_literal>(file, tokens, settings), sampler, prompt,
-                                 {.max_tokens = limits.max_tokens, .stop_tokens = limits.stop_tokens, .seed = limits.seed});
+    const nullm::temperature_sampler sampler(
+        {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
+    nullm::literal_writer writer(
+        model, typename Model::state(model, {.threads = chosen.threads, .context = chosen.context}),
+        nullm::make_gate<nullm::seed_literal>(file, tokens, settings), sampler, prompt,
+        {.max_tokens = limits.max_tokens, .stop_tokens = limits.stop_tokens, .seed = limits.seed});
     const auto start = clock_type::now();
     run(writer, screen);
     outcome result{.text = writer.text(), .counts = {}, .decode_seconds = cli::seconds_since(start)};
@@ -123,18 +127,23 @@ void print_stats(const cli::options& chosen, const outcome& done, std::size_t we
     const auto per = [](double a, double b) { return b > 0 ? a / b : 0.0; };
     const auto count = [](std::uint64_t x) { return static_cast<double>(x); };
     const double pass_rate = per(count(n.passes), done.decode_seconds);
-    std::fprintf(stderr, "  prompt  %llu tokens in %.3f s (%.0f a second)\n", static_cast<unsigned long long>(n.prompt_tokens),
-                 done.prefill_seconds, per(count(n.prompt_tokens), done.prefill_seconds));
-    std::fprintf(stderr, "  text    %llu positions in %.3f s (%.1f a second): %llu yielded as NULL first (%.0f %%), %llu NULLs withdrawn\n",
+    std::fprintf(stderr, "  prompt  %llu tokens in %.3f s (%.0f a second)\n",
+                 static_cast<unsigned long long>(n.prompt_tokens), done.prefill_seconds,
+                 per(count(n.prompt_tokens), done.prefill_seconds));
+    std::fprintf(stderr,
+                 "  text    %llu positions in %.3f s (%.1f a second): %llu yielded as NULL first (%.0f %%), "
+                 "%llu NULLs withdrawn\n",
                  static_cast<unsigned long long>(n.positions), done.decode_seconds,
                  per(count(n.positions), done.decode_seconds), static_cast<unsigned long long>(n.nulls),
                  100 * per(count(n.nulls), count(n.positions)), static_cast<unsigned long long>(n.withdrawn));
     if (n.pauses > 0) std::fprintf(stderr, "  pauses  %llu\n", static_cast<unsigned long long>(n.pauses));
-    std::fprintf(stderr, "  model   %llu passes, %.2f positions a pass, %.1f MB of weights a pass: %.1f GB/s\n",
-                 static_cast<unsigned long long>(n.passes), per(count(n.positions), count(n.passes)),
-                 static_cast<double>(weight_bytes) / 1e6, pass_rate * static_cast<double>(weight_bytes) / 1e9);
+    std::fprintf(
+        stderr, "  model   %llu passes, %.2f positions a pass, %.1f MB of weights a pass: %.1f GB/s\n",
+        static_cast<unsigned long long>(n.passes), per(count(n.positions), count(n.passes)),
+        static_cast<double>(weight_bytes) / 1e6, pass_rate * static_cast<double>(weight_bytes) / 1e9);
     if (chosen.policy == cli::policy::seed_literal) {
-        std::fprintf(stderr, "  lossy   NULLs were fed back as token 0: this is not the dense model's text\n");
+        std::fprintf(stderr,
+                     "  lossy   NULLs were fed back as token 0: this is not the dense model's text\n");
     } else {
         std::fprintf(stderr, "  woken   %s\n", cli::wake_counts(n).c_str());
     }
@@ -159,7 +168,8 @@ void generate(const cli::options& chosen) {
 
     cli::with_types(chosen, [&]<class Linear, class Attention>() {
         const nullm::llama<Linear, Attention> model(file, {.threads = chosen.threads});
-        if (chosen.stats) std::cerr << cli::heading(chosen, file, nullm::thread_pool(chosen.threads).size()) << '\n';
+        if (chosen.stats)
+            std::cerr << cli::heading(chosen, file, nullm::thread_pool(chosen.threads).size()) << '\n';
         display screen(chosen, tokens);
         const auto result = [&] {
             if (chosen.policy == cli::policy::seed_literal) {
@@ -168,7 +178,8 @@ void generate(const cli::options& chosen) {
             auto gate = cli::make_gate(chosen, quiet ? cli::gate::spike : cli::gate::open,
                                        nullm::gate_settings::patient, file, tokens);
             if (drafter == cli::drafter::ngram) {
-                return write_text(chosen, model, std::move(gate), nullm::ngram_drafter{}, prompt, limits, screen);
+                return write_text(chosen, model, std::move(gate), nullm::ngram_drafter{}, prompt, limits,
+                                  screen);
             }
             return write_text(chosen, model, std::move(gate), nullm::no_drafter{}, prompt, limits, screen);
         }();
@@ -199,9 +210,11 @@ int main(int argc, char** argv) {
     CLI::App app("Continues a prompt; says NULL where the gate lets the model sleep.", "nullm_generate");
     cli::add_common_options(app, chosen);
     auto* prompt = app.add_option("--prompt", chosen.prompt, "the prompt")->type_name("TEXT");
-    auto* prompt_file = app.add_option("--prompt-file", chosen.prompt_file, "a file with the prompt")->type_name("FILE");
+    auto* prompt_file =
+        app.add_option("--prompt-file", chosen.prompt_file, "a file with the prompt")->type_name("FILE");
     std::string from_stdin;
-    auto* dash = app.add_option("stdin", from_stdin, "- : the prompt is read from standard input")->check(CLI::IsMember({"-"}));
+    auto* dash = app.add_option("stdin", from_stdin, "- : the prompt is read from standard input")
+                     ->check(CLI::IsMember({"-"}));
     prompt->excludes(prompt_file)->excludes(dash);
     prompt_file->excludes(dash);
     app.add_flag("--chat", chosen.chat, "the prompt is a user's message to a chat model");

@@ -20,9 +20,9 @@ enum class format { text, jsonl };
 /// What was asked for. Values that a policy decides are empty unless given.
 struct options {
     std::string model;
-    std::string prompt;        // nullm_generate
+    std::string prompt;  // nullm_generate
     std::string prompt_file;
-    std::string input = "-";   // nullm_read
+    std::string input = "-";  // nullm_read
     bool chat = false;
     cli::policy policy = cli::policy::quiet;
     cli::arithmetic arithmetic = cli::arithmetic::i16;
@@ -57,35 +57,53 @@ auto choice(std::map<std::string, Enum> names) {
 inline void add_common_options(CLI::App& app, options& chosen) {
     app.add_option("--model", chosen.model, "GGUF file")->required()->type_name("FILE");
     app.add_option("--policy", chosen.policy, "quiet | dense | seed-literal (default quiet)")
-        ->transform(choice<policy>({{"quiet", policy::quiet}, {"dense", policy::dense}, {"seed-literal", policy::seed_literal}}))
+        ->transform(choice<policy>(
+            {{"quiet", policy::quiet}, {"dense", policy::dense}, {"seed-literal", policy::seed_literal}}))
         ->type_name("NAME");
-    app.add_option_function<std::string>("--linear", [](const std::string&) {}, "native: weights as in the file (the only one yet)")
-        ->check(CLI::IsMember({"native"}))->type_name("NAME");
+    app.add_option_function<std::string>(
+           "--linear", [](const std::string&) {}, "native: weights as in the file (the only one yet)")
+        ->check(CLI::IsMember({"native"}))
+        ->type_name("NAME");
     app.add_option("--arith", chosen.arithmetic, "i16 | i8 | f32 (default i16)")
-        ->transform(choice<arithmetic>({{"i8", arithmetic::i8}, {"i16", arithmetic::i16}, {"f32", arithmetic::f32}}))
+        ->transform(
+            choice<arithmetic>({{"i8", arithmetic::i8}, {"i16", arithmetic::i16}, {"f32", arithmetic::f32}}))
         ->type_name("NAME");
     app.add_option("--kv", chosen.cache, "f16 | bf16 | f32 (default f16)")
         ->transform(choice<cache>({{"f16", cache::f16}, {"bf16", cache::bf16}, {"f32", cache::f32}}))
         ->type_name("NAME");
-    app.add_option_function<std::string>("--attention", [](const std::string&) {}, "exact (the only one yet)")
-        ->check(CLI::IsMember({"exact"}))->type_name("NAME");
+    app.add_option_function<std::string>(
+           "--attention", [](const std::string&) {}, "exact (the only one yet)")
+        ->check(CLI::IsMember({"exact"}))
+        ->type_name("NAME");
     app.add_option("--gate", chosen.gate, "spike | open | random (default: the policy's)")
         ->transform(choice<gate>({{"spike", gate::spike}, {"open", gate::open}, {"random", gate::random}}))
         ->type_name("NAME");
-    app.add_option("--theta", chosen.theta, "spike rate the gate fires at; with --gate random its firing probability")
-        ->check(CLI::Range(0.0, 1.0))->type_name("X");
-    app.add_option("--max-pending", chosen.max_pending, "positions that may wait")->check(CLI::Range(0U, 4096U))->type_name("N");
-    app.add_option("--max-silence", chosen.max_silence, "NULLs in a row before an answer is forced (0: any number)")
+    app.add_option("--theta", chosen.theta,
+                   "spike rate the gate fires at; with --gate random its firing probability")
+        ->check(CLI::Range(0.0, 1.0))
+        ->type_name("X");
+    app.add_option("--max-pending", chosen.max_pending, "positions that may wait")
+        ->check(CLI::Range(0U, 4096U))
         ->type_name("N");
-    app.add_option("--explore", chosen.explore, "answer one position in N whatever the gate says (0: never)")->type_name("N");
-    app.add_option("--context", chosen.context, "positions the cache may hold (0: the model's)")->type_name("N");
-    app.add_option("--temperature", chosen.temperature, "0 is greedy")->check(CLI::Range(0.0, 100.0))->type_name("T");
+    app.add_option("--max-silence", chosen.max_silence,
+                   "NULLs in a row before an answer is forced (0: any number)")
+        ->type_name("N");
+    app.add_option("--explore", chosen.explore, "answer one position in N whatever the gate says (0: never)")
+        ->type_name("N");
+    app.add_option("--context", chosen.context, "positions the cache may hold (0: the model's)")
+        ->type_name("N");
+    app.add_option("--temperature", chosen.temperature, "0 is greedy")
+        ->check(CLI::Range(0.0, 100.0))
+        ->type_name("T");
     app.add_option("--top-p", chosen.top_p, "nucleus")->check(CLI::Range(0.0, 1.0))->type_name("P");
     app.add_option("--top-k", chosen.top_k, "0 is off")->type_name("K");
     app.add_option("--seed", chosen.seed, "of every draw: encoder, sampler, exploration")->type_name("S");
-    app.add_option("--threads", chosen.threads, "0: one per core")->check(CLI::Range(0U, 256U))->type_name("N");
+    app.add_option("--threads", chosen.threads, "0: one per core")
+        ->check(CLI::Range(0U, 256U))
+        ->type_name("N");
     app.add_option("--format", chosen.format, "text | jsonl")
-        ->transform(choice<format>({{"text", format::text}, {"jsonl", format::jsonl}}))->type_name("NAME");
+        ->transform(choice<format>({{"text", format::text}, {"jsonl", format::jsonl}}))
+        ->type_name("NAME");
     app.add_flag("--stats", chosen.stats, "print what it cost on stderr");
     app.add_flag("--tokenize", chosen.tokenize, "print the ids of the input as a JSON array and stop");
 }

@@ -5,10 +5,10 @@
 
 #include <unistd.h>
 
+#include <fcntl.h>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 #include <vector>
 
 namespace {
@@ -76,7 +76,8 @@ class display {
 
     void show(nullm::token_id input, const nullm::step& step) {
         const std::string text = decoder_.push(input);
-        const std::string answer = step.token ? cli::text_of(tokens_, std::span(&*step.token, 1)) : std::string();
+        const std::string answer =
+            step.token ? cli::text_of(tokens_, std::span(&*step.token, 1)) : std::string();
         if (chosen_.format == cli::format::jsonl) {
             auto line = cli::to_json(step, answer);
             line["input"] = input;
@@ -88,8 +89,10 @@ class display {
     }
     void show_answer(const nullm::step& step) {
         const std::string answer = cli::text_of(tokens_, std::span(&*step.token, 1));
-        if (chosen_.format == cli::format::jsonl) std::cout << cli::to_json(step, answer) << '\n';
-        else answer_text(answer);
+        if (chosen_.format == cli::format::jsonl)
+            std::cout << cli::to_json(step, answer) << '\n';
+        else
+            answer_text(answer);
     }
     void finish() {
         if (chosen_.format == cli::format::text) {
@@ -102,7 +105,8 @@ class display {
  private:
     // What the model expects next, set apart from the text itself; line breaks would tear it.
     void answer_text(std::string answer) {
-        for (std::size_t at = 0; (at = answer.find('\n', at)) != std::string::npos;) answer.replace(at, 1, "\\n");
+        for (std::size_t at = 0; (at = answer.find('\n', at)) != std::string::npos;)
+            answer.replace(at, 1, "\\n");
         terminal_.write("⟨" + answer + "⟩", "\033[36m");
     }
 
@@ -116,17 +120,20 @@ void print_stats(const nullm::statistics& n, double seconds, const score& judged
     const auto count = [](std::uint64_t x) { return static_cast<double>(x); };
     const auto whole = [](std::uint64_t x) { return static_cast<unsigned long long>(x); };
     const auto per = [](double a, double b) { return b > 0 ? a / b : 0.0; };
-    std::fprintf(stderr, "  read    %llu positions in %.3f s (%.0f positions a second)\n", whole(n.positions), seconds,
-                 per(count(n.positions), seconds));
-    std::fprintf(stderr, "  said    %llu answers (%.0f a second), %llu NULL (%.1f %% of positions)\n", whole(n.emitted),
-                 per(count(n.emitted), seconds), whole(n.nulls), 100 * per(count(n.nulls), count(n.positions)));
-    std::fprintf(stderr, "  model   %llu passes, %.2f positions a pass, %.1f MB of weights a pass; %llu restarts\n",
-                 whole(n.passes), per(count(n.rows), count(n.passes)), static_cast<double>(weight_bytes) / 1e6,
-                 whole(n.restarts));
+    std::fprintf(stderr, "  read    %llu positions in %.3f s (%.0f positions a second)\n", whole(n.positions),
+                 seconds, per(count(n.positions), seconds));
+    std::fprintf(stderr, "  said    %llu answers (%.0f a second), %llu NULL (%.1f %% of positions)\n",
+                 whole(n.emitted), per(count(n.emitted), seconds), whole(n.nulls),
+                 100 * per(count(n.nulls), count(n.positions)));
+    std::fprintf(stderr,
+                 "  model   %llu passes, %.2f positions a pass, %.1f MB of weights a pass; %llu restarts\n",
+                 whole(n.passes), per(count(n.rows), count(n.passes)),
+                 static_cast<double>(weight_bytes) / 1e6, whole(n.restarts));
     std::fprintf(stderr, "  woken   %s\n", cli::wake_counts(n).c_str());
     if (judged.judged > 0) {
-        std::fprintf(stderr, "  score   %llu of %llu answers were the next token (%.1f %%)\n", whole(judged.right),
-                     whole(judged.judged), 100 * per(count(judged.right), count(judged.judged)));
+        std::fprintf(stderr, "  score   %llu of %llu answers were the next token (%.1f %%)\n",
+                     whole(judged.right), whole(judged.judged),
+                     100 * per(count(judged.right), count(judged.judged)));
     }
 }
 
@@ -148,9 +155,12 @@ void read_text(const cli::options& chosen) {
         const model_type model(file, {.threads = chosen.threads});
         typename model_type::state state(model, {.threads = chosen.threads, .context = chosen.context});
         if (chosen.stats) std::cerr << cli::heading(chosen, file, state.threads()) << '\n';
-        const nullm::temperature_sampler sampler({.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
+        const nullm::temperature_sampler sampler(
+            {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
         const auto usual = chosen.policy == cli::policy::dense ? cli::gate::open : cli::gate::spike;
-        nullm::basic_reader reader(model, std::move(state), cli::make_gate(chosen, usual, nullm::gate_settings{}.theta, file, tokens), sampler, limits);
+        nullm::basic_reader reader(model, std::move(state),
+                                   cli::make_gate(chosen, usual, nullm::gate_settings{}.theta, file, tokens),
+                                   sampler, limits);
 
         display screen(chosen, tokens);
         score judged;
@@ -170,9 +180,10 @@ void read_text(const cli::options& chosen) {
         screen.finish();
         const auto& n = reader.stats();
         if (chosen.format == cli::format::jsonl) {
-            nlohmann::ordered_json summary{{"positions", n.positions}, {"emitted", n.emitted}, {"null", n.nulls},
-                                           {"withdrawn", 0},           {"passes", n.passes},   {"prompt_tokens", 0},
-                                           {"prefill_s", 0.0},         {"decode_s", seconds},  {"restarts", n.restarts}};
+            nlohmann::ordered_json summary{
+                {"positions", n.positions}, {"emitted", n.emitted}, {"null", n.nulls},
+                {"withdrawn", 0},           {"passes", n.passes},   {"prompt_tokens", 0},
+                {"prefill_s", 0.0},         {"decode_s", seconds},  {"restarts", n.restarts}};
             if (chosen.score) {
                 summary["judged"] = judged.judged;
                 summary["right"] = judged.right;
@@ -187,11 +198,13 @@ void read_text(const cli::options& chosen) {
 
 int main(int argc, char** argv) {
     cli::options chosen;
-    CLI::App app("Follows a text and says what comes next where the gate fires; NULL elsewhere.", "nullm_read");
+    CLI::App app("Follows a text and says what comes next where the gate fires; NULL elsewhere.",
+                 "nullm_read");
     cli::add_common_options(app, chosen);
     app.add_option("input", chosen.input, "the text; - is standard input (the default)")->type_name("FILE");
     app.add_option("--target-skip", chosen.target_skip, "share of positions to stay silent at; theta adapts")
-        ->check(CLI::Range(0.0, 1.0))->type_name("R");
+        ->check(CLI::Range(0.0, 1.0))
+        ->type_name("R");
     app.add_flag("--answer-end", chosen.answer_end, "answer at the input's end, whatever the gate says");
     app.add_flag("--score", chosen.score, "count how often an answer was the next token");
     return cli::guarded("nullm_read", app, argc, argv, [&] {

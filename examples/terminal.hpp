@@ -20,12 +20,14 @@ class terminal_text {
     terminal_text() : interactive_(::isatty(STDOUT_FILENO) != 0) {
         std::setlocale(LC_CTYPE, "C.UTF-8");  // so that wcwidth knows how wide a character stands
         winsize size{};
-        if (interactive_ && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) width_ = size.ws_col;
+        if (interactive_ && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+            width_ = size.ws_col;
     }
 
     bool interactive() const { return interactive_; }
 
-    /// A NULL. Marks that would not fit on the line are left out, since the cursor could not go back over them.
+    /// A NULL. Marks that would not fit on the line are left out, since the cursor could not go back over
+    /// them.
     void mark_null() {
         if (!interactive_ || column_ + marks_ + 1 >= width_) return;
         std::cout << "\033[2m∅\033[0m" << std::flush;
@@ -40,8 +42,10 @@ class terminal_text {
     }
 
     void write(std::string_view text, std::string_view style = "") {
-        if (interactive_ && !style.empty()) std::cout << style << text << "\033[0m";
-        else std::cout << text;
+        if (interactive_ && !style.empty())
+            std::cout << style << text << "\033[0m";
+        else
+            std::cout << text;
         std::cout << std::flush;
         if (interactive_) advance(std::string(text));
     }

@@ -1,5 +1,6 @@
 #pragma once
-// The original idea word for word, kept for comparison: a gate on the last token alone, NULL fed back as token 0.
+// The original idea word for word, kept for comparison: a gate on the last token alone, NULL fed back as
+// token 0.
 
 #include <nullm/core/error.hpp>
 #include <nullm/core/random.hpp>
@@ -19,27 +20,28 @@
 namespace nullm::inline NULLM_ABI {
 
 struct literal_options {
-    std::uint32_t max_tokens = 128;       // positions, NULLs included
+    std::uint32_t max_tokens = 128;  // positions, NULLs included
     std::vector<token_id> stop_tokens;
     std::uint64_t seed = 0;
-    bool carry_membrane = false;          // the original makes a new neuron at every call
+    bool carry_membrane = false;  // the original makes a new neuron at every call
 };
 
 struct literal_statistics {
     std::uint64_t positions = 0;
-    std::uint64_t nulls = 0;   // positions that token 0 stands in for: the text is NOT the dense text
+    std::uint64_t nulls = 0;  // positions that token 0 stands in for: the text is NOT the dense text
     std::uint64_t passes = 0;
 };
 
-/// Lossy. Each step the gate sees the last token; below theta the step is NULL and token 0 joins the sequence, else
-/// the model runs on what it has not seen and the sampler picks. With one encoder step a call, a new membrane a call
-/// and a strict threshold of 1, a binary input cannot fire: the literal idea says NULL for ever.
+/// Lossy. Each step the gate sees the last token; below theta the step is NULL and token 0 joins the
+/// sequence, else the model runs on what it has not seen and the sampler picks. With one encoder step a call,
+/// a new membrane a call and a strict threshold of 1, a binary input cannot fire: the literal idea says NULL
+/// for ever.
 template <Model M, Gate G, Sampler S>
 class literal_writer {
  public:
     /// `model` must outlive the writer; prompt: at least one token.
-    literal_writer(const M& model, typename M::state state, G gate, S sampler, std::span<const token_id> prompt,
-                   literal_options options)
+    literal_writer(const M& model, typename M::state state, G gate, S sampler,
+                   std::span<const token_id> prompt, literal_options options)
         : model_(model),
           state_(std::move(state)),
           gate_(std::move(gate)),
@@ -68,8 +70,8 @@ class literal_writer {
         if (finished_) throw error("literal_writer::next", "a writer that is not finished", "one that is");
         if (!options_.carry_membrane) gate_state_ = gate_.initial();
         const auto position = static_cast<std::int64_t>(sequence_.size());
-        const gate_decision decision =
-            gate_.step(gate_state_, {.token = sequence_.back(), .position = position - 1, .seed = options_.seed});
+        const gate_decision decision = gate_.step(
+            gate_state_, {.token = sequence_.back(), .position = position - 1, .seed = options_.seed});
         step now;
         now.position = position;
         now.rate = decision.rate;
@@ -83,8 +85,9 @@ class literal_writer {
             now.reason = wake_reason::rate;
             ++statistics_.passes;
         }
-        const bool stopped = decision.fire && std::find(options_.stop_tokens.begin(), options_.stop_tokens.end(),
-                                                        next) != options_.stop_tokens.end();
+        const bool stopped =
+            decision.fire && std::find(options_.stop_tokens.begin(), options_.stop_tokens.end(), next) !=
+                                 options_.stop_tokens.end();
         if (stopped) {
             stopped_by_ = next;
         } else {

@@ -20,8 +20,9 @@ template <Policy P>
 using reader = basic_reader<model_of<P>, gate_of<P>, typename P::sampler>;
 
 struct gate_settings {
-    /// For a writer. Its drafts are verified, so a wrong silence costs time only: over seven prompts 0.6 gave the fewest
-    /// passes that still withdrew little (benchmarks/decode). A reader fires at 40 % of plain text at 0.28 (quiet_gate).
+    /// For a writer. Its drafts are verified, so a wrong silence costs time only: over seven prompts 0.6 gave
+    /// the fewest passes that still withdrew little (benchmarks/decode). A reader fires at 40 % of plain text
+    /// at 0.28 (quiet_gate).
     static constexpr float patient = 0.6F;
 
     float theta = quiet_gate_params{}.theta;  // rate at which the gate fires, in [0, 1]
@@ -29,25 +30,30 @@ struct gate_settings {
 
 namespace detail {
 
-/// T::build(from) if T says how it is made from it, T(vocabulary) if a vocabulary makes one, else T by default.
+/// T::build(from) if T says how it is made from it, T(vocabulary) if a vocabulary makes one, else T by
+/// default.
 template <class T, class From>
 T make_part(const From& from) {
-    if constexpr (requires { { T::build(from) } -> std::same_as<T>; }) {
+    if constexpr (requires {
+                      { T::build(from) } -> std::same_as<T>;
+                  }) {
         return T::build(from);
-    } else if constexpr (std::same_as<From, vocabulary_view> && std::constructible_from<T, const vocabulary_view&>) {
+    } else if constexpr (std::same_as<From, vocabulary_view> &&
+                         std::constructible_from<T, const vocabulary_view&>) {
         return T(from);
     } else {
-        static_assert(std::default_initializable<T>,
-                      "nullm: this part of the gate needs arguments; give it a static build(), or construct the gate "
-                      "yourself and pass it to the reader or writer");
+        static_assert(
+            std::default_initializable<T>,
+            "nullm: this part of the gate needs arguments; give it a static build(), or construct the gate "
+            "yourself and pass it to the reader or writer");
         return T{};
     }
 }
 
 }  // namespace detail
 
-/// The gate of a policy, its parts made for this vocabulary: a drive or whole gate by its build(vocabulary), a neuron by
-/// its build(width), where they have one. Throws nullm::error as the parts do.
+/// The gate of a policy, its parts made for this vocabulary: a drive or whole gate by its build(vocabulary),
+/// a neuron by its build(width), where they have one. Throws nullm::error as the parts do.
 template <Policy P>
 gate_of<P> make_gate(const vocabulary_view& vocabulary, const gate_settings& settings = {}) {
     if constexpr (NamesWholeGate<P>) {
@@ -75,15 +81,16 @@ gate_of<P> make_gate(const checkpoint& file, const tokenizer& tokens, const gate
 template <Policy P>
 writer<P> write(const model_of<P>& model, gate_of<P> gate, std::span<const token_id> prompt,
                 writer_options options = {}, state_options resources = {}, typename P::sampler sampler = {}) {
-    return writer<P>(model, typename model_of<P>::state(model, resources), std::move(gate), typename P::drafter{},
-                     std::move(sampler), prompt, std::move(options));
+    return writer<P>(model, typename model_of<P>::state(model, resources), std::move(gate),
+                     typename P::drafter{}, std::move(sampler), prompt, std::move(options));
 }
 
 /// A reader on a state of its own. `model` must outlive it.
 template <Policy P>
-reader<P> read(const model_of<P>& model, gate_of<P> gate, reader_options options = {}, state_options resources = {},
-               typename P::sampler sampler = {}) {
-    return reader<P>(model, typename model_of<P>::state(model, resources), std::move(gate), std::move(sampler), options);
+reader<P> read(const model_of<P>& model, gate_of<P> gate, reader_options options = {},
+               state_options resources = {}, typename P::sampler sampler = {}) {
+    return reader<P>(model, typename model_of<P>::state(model, resources), std::move(gate),
+                     std::move(sampler), options);
 }
 
 }  // namespace nullm::inline NULLM_ABI
