@@ -11,7 +11,7 @@ namespace {
 struct mean_attention {
     using cache_type = float;
     struct state {
-        explicit state(const nullm::attention_shape& shape) : heads(shape.heads) {}
+        state(const mean_attention&, const nullm::attention_shape& shape) : heads(shape.heads) {}
         std::size_t heads;
     };
     void attend(state& s, std::size_t layer, nullm::matrix_view<const float> q, std::size_t first,
@@ -43,7 +43,9 @@ struct lacks_state : mean_attention {
 };
 struct attends_nothing {
     using cache_type = float;
-    using state = mean_attention::state;
+    struct state {
+        state(const attends_nothing&, const nullm::attention_shape&) {}
+    };
 };
 struct attends_by_mutation : mean_attention {
     void attend(state&, std::size_t, nullm::matrix_view<const float>, std::size_t,
@@ -78,8 +80,8 @@ TEST_CASE("exact attention over equal keys is the mean of the values", "[attenti
     const std::vector<float> q(2 * 24, 1.0F);
     std::vector<float> expected(q.size());
     std::vector<float> found(q.size());
-    mean_attention::state simple(shape);
-    nullm::exact_attention<float>::state state(shape);
+    mean_attention::state simple({}, shape);
+    nullm::exact_attention<float>::state state({}, shape);
     mean_attention{}.attend(simple, 0, {q.data(), 2, 24}, 298, cache, {expected.data(), 2, 24}, pool);
     nullm::exact_attention<float>{}.attend(state, 0, {q.data(), 2, 24}, 298, cache, {found.data(), 2, 24},
                                            pool);

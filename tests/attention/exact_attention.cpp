@@ -50,7 +50,7 @@ struct problem {
     std::vector<float> run(exact_attention<T> attention, std::size_t m, unsigned threads) const {
         nullm::thread_pool pool(threads);
         kv_cache<T> cache(shape(), length);
-        typename exact_attention<T>::state state({.heads = heads, .cache = shape()});
+        typename exact_attention<T>::state state(attention, {.heads = heads, .cache = shape()});
         const std::size_t width = heads * head_size;
         std::vector<float> o(length * width, std::numeric_limits<float>::quiet_NaN());
         for (std::size_t first = 0; first < length; first += m) {

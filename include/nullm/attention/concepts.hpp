@@ -10,11 +10,12 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// The sizes an attention needs to set up its state.
+/// What an attention needs to know of a session to set up its state.
 struct attention_shape {
     std::size_t heads =
         0;  // query heads; a multiple of cache.kv_heads, each KV head serving heads / kv_heads of them
     kv_shape cache;
+    std::size_t sample_from = 0;  // queries at earlier positions are never sampled
 };
 
 /// Names the type keys and values are stored as: float, f16 or bf16.
@@ -23,9 +24,9 @@ concept HasCacheType = requires {
     typename kv_cache<typename A::cache_type>;
 };
 
-/// Has a state for its scratch memory (and, if it keeps one, its index), made from the shape.
+/// Has a state for its scratch memory (and, if it keeps one, its index), made for an attention and a shape.
 template <class A>
-concept HasAttentionState = std::constructible_from<typename A::state, const attention_shape&>;
+concept HasAttentionState = std::constructible_from<typename A::state, const A&, const attention_shape&>;
 
 /// Attends m query rows, standing at positions first, first + 1, ..., to the cached positions up to each
 /// one's own, which the caller has already stored. q and o are m x (heads * head_size) and do not overlap.
@@ -37,9 +38,39 @@ concept Attends = requires(const A attention, typename A::state& state, std::siz
     { attention.attend(state, layer, q, first, cache, o, pool) } -> std::same_as<void>;
 };
 
+/// Keeps an index beside the cache, and follows when the cache goes back: truncate() forgets what belongs to
+/// positions from n on, save() sets the index aside and restore() takes it back. Optional.
+template <class A>
+concept KeepsIndex = std::copyable<typename A::snapshot> &&
+                     requires(const A attention, typename A::state& state, const typename A::state& seen,
+                              const typename A::snapshot& saved, std::size_t n) {
+                         { attention.truncate(state, n) } -> std::same_as<void>;
+                         { attention.save(seen) } -> std::same_as<typename A::snapshot>;
+                         { attention.restore(state, saved) } -> std::same_as<void>;
+                     };
+
+namespace detail {
+
+struct no_index {};
+template <class A>
+struct index_snapshot_of {
+    using type = no_index;
+};
+template <KeepsIndex A>
+struct index_snapshot_of<A> {
+    using type = typename A::snapshot;
+};
+
+}  // namespace detail
+
+/// What a model sets aside of an attention's state: its index, or nothing.
+template <class A>
+using index_snapshot = typename detail::index_snapshot_of<A>::type;
+
 /// Causal attention of one layer: an immutable description over a state the caller owns. A row of o depends
 /// on its query, its position and the cache below it alone, bit for bit: not on the rows it came with, the
-/// number of threads or the instruction set. Models: exact_attention. Reference: docs/concepts.md#attention.
+/// number of threads or the instruction set. Models: exact_attention, sampled_attention. Reference:
+/// docs/concepts.md#attention.
 template <class A>
 concept Attention = std::copyable<A> && HasCacheType<A> && HasAttentionState<A> && Attends<A>;
 

@@ -49,7 +49,7 @@ struct exact_attention {
 
     /// Scratch memory, grown as needed and kept: the chunks' results before they are merged.
     struct state {
-        explicit state(const attention_shape& shape) : heads(shape.heads) {}
+        state(const exact_attention&, const attention_shape& shape) : heads(shape.heads) {}
 
         std::size_t heads;
         aligned_vector<float> maximum;  // (row, head, chunk)

@@ -81,6 +81,7 @@ gate_of<P> make_gate(const checkpoint& file, const tokenizer& tokens, const gate
 template <Policy P>
 writer<P> write(const model_of<P>& model, gate_of<P> gate, std::span<const token_id> prompt,
                 writer_options options = {}, state_options resources = {}, typename P::sampler sampler = {}) {
+    if (!resources.sample_from) resources.sample_from = prompt.size();
     return writer<P>(model, typename model_of<P>::state(model, resources), std::move(gate),
                      typename P::drafter{}, std::move(sampler), prompt, std::move(options));
 }

@@ -14,6 +14,7 @@
 #include <nullm/model/checkpoint.hpp>
 #include <nullm/model/concepts.hpp>
 #include <nullm/model/llama_config.hpp>
+#include <nullm/model/resources.hpp>
 #include <nullm/model/rms_norm.hpp>
 #include <nullm/model/rope.hpp>
 #include <nullm/model/swiglu.hpp>
@@ -28,15 +29,6 @@
 #include <vector>
 
 namespace nullm::inline NULLM_ABI {
-
-struct load_options {
-    unsigned threads = 0;  // to repack the weights with; 0: one per hardware thread
-};
-
-struct state_options {
-    unsigned threads = 0;     // of a forward pass; 0: one per hardware thread
-    std::size_t context = 0;  // positions the cache may hold; 0: the model's context
-};
 
 /// A llama-architecture model (Touvron et al. 2023; grouped queries, rotary positions, SwiGLU): SmolLM2,
 /// Llama, TinyLlama, Mistral shapes. Weights are immutable; each session runs on a `state` of its own, any
@@ -55,6 +47,7 @@ class llama {
     /// the two is written, and then at most one chunk of 256 positions.
     struct snapshot {
         kv_cache<cache_type> cache;
+        index_snapshot<AttentionType> index;
     };
 
     /// Loads the weights. The file stays mapped: embedding rows are read from it on demand.
@@ -73,12 +66,24 @@ class llama {
     std::size_t cache_bytes(const state& session) const { return session.cache_.allocated_bytes(); }
 
     /// Forgets the positions from n on.
-    void truncate(state& session, std::size_t n) const { session.cache_.truncate(n); }
+    void truncate(state& session, std::size_t n) const {
+        session.cache_.truncate(n);
+        forget_index(session, n);
+    }
 
-    snapshot save(const state& session) const { return {session.cache_}; }
+    snapshot save(const state& session) const {
+        if constexpr (KeepsIndex<AttentionType>) {
+            return {session.cache_, attention_.save(session.attention_)};
+        } else {
+            return {session.cache_, {}};
+        }
+    }
 
     /// Throws error if the snapshot is of another model's shape or longer than the state's context.
-    void restore(state& session, const snapshot& saved) const { session.cache_.adopt(saved.cache); }
+    void restore(state& session, const snapshot& saved) const {
+        session.cache_.adopt(saved.cache);
+        if constexpr (KeepsIndex<AttentionType>) attention_.restore(session.attention_, saved.index);
+    }
 
     /// Appends the tokens at the next positions and returns logits of the last `wanted` of them, wanted x
     /// vocabulary, valid until the next call on this state. Any number of tokens; they pass the layers 512 at
@@ -89,6 +94,7 @@ class llama {
         check(session, tokens, wanted);
         const std::size_t start = session.cache_.length();
         session.cache_.prepare(start + tokens.size());
+        forget_index(session, start);  // what a pass that was cancelled left there
         session.reserve(*this, std::min(tokens.size(), pass_rows), wanted);
         const matrix_view<float> logits(session.logits_.data(), wanted, config_.vocabulary);
         const std::size_t silent = tokens.size() - wanted;  // rows whose logits nobody asked for
@@ -169,6 +175,10 @@ class llama {
         } else {
             return LinearType::from(stacked, with.pool);
         }
+    }
+
+    void forget_index(state& session, std::size_t n) const {
+        if constexpr (KeepsIndex<AttentionType>) attention_.truncate(session.attention_, n);
     }
 
     void check(const state& session, std::span<const token_id> tokens, std::size_t wanted) const {
@@ -295,8 +305,8 @@ class llama<LinearType, AttentionType>::state {
     /// Throws error if the context asked for is longer than the model's.
     explicit state(const llama& model, state_options options = {})
         : pool_(std::make_unique<thread_pool>(options.threads)),
-          cache_(shape_of(model).cache, context_of(model, options)),
-          attention_(shape_of(model)) {
+          cache_(shape_of(model, 0).cache, context_of(model, options)),
+          attention_(model.attention_, shape_of(model, options.sample_from.value_or(0))) {
         if constexpr (chooses_floats) {
             const auto reads = [&](auto linear) {
                 return std::any_of(model.layers_.begin(), model.layers_.end(),
@@ -325,10 +335,11 @@ class llama<LinearType, AttentionType>::state {
         input.keep_floats = linear.reads_floats();
     };
 
-    static attention_shape shape_of(const llama& model) {
+    static attention_shape shape_of(const llama& model, std::size_t sample_from) {
         const auto& c = model.config_;
         return {.heads = c.heads,
-                .cache = {.layers = c.layers, .kv_heads = c.kv_heads, .head_size = c.head_size}};
+                .cache = {.layers = c.layers, .kv_heads = c.kv_heads, .head_size = c.head_size},
+                .sample_from = sample_from};
     }
 
     static std::size_t context_of(const llama& model, const state_options& options) {
