@@ -16,9 +16,10 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// Runs index ranges on a fixed number of threads, the caller's included. One caller at a time: a pool belongs to
-/// one session. Which thread runs which range is not fixed, so a kernel must give the same bits either way; ours
-/// split outputs, never sums.
+/// Runs index ranges on a fixed number of threads, the caller's included. One caller at a time: a pool
+/// belongs to one session. The caller waits for ranges, not for threads: a worker that was given no core
+/// holds nothing up. Which thread runs which range is not fixed, so a kernel must give the same bits either
+/// way; ours split outputs, never sums.
 class thread_pool {
  public:
     /// threads >= 1; 0 means one per hardware thread.
@@ -38,13 +39,14 @@ class thread_pool {
 
     unsigned size() const { return static_cast<unsigned>(workers_.size()) + 1; }
 
-    /// Calls f(begin, end) for disjoint ranges of at most `grain` indices covering [0, count), and returns when all
-    /// are done. An exception thrown by f is rethrown here (the first one, if several).
+    /// Calls f(begin, end) for disjoint ranges of at most `grain` indices covering [0, count), and returns
+    /// when all are done. An exception thrown by f is rethrown here (the first one, if several).
     template <class F>
     void for_each_range(std::size_t count, std::size_t grain, F&& f) {
         if (count == 0) return;
         if (workers_.empty() || count <= grain) {
-            for (std::size_t begin = 0; begin < count; begin += grain) f(begin, std::min(begin + grain, count));
+            for (std::size_t begin = 0; begin < count; begin += grain)
+                f(begin, std::min(begin + grain, count));
             return;
         }
         using function = std::remove_reference_t<F>;
@@ -54,12 +56,13 @@ class thread_pool {
         context_ = &f;
         count_ = count;
         grain_ = grain;
-        next_.store(0, std::memory_order_relaxed);
-        busy_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
+        ranges_ = (count - 1) / grain + 1;
+        done_.store(0, std::memory_order_relaxed);
+        left_.store(ranges_, std::memory_order_release);
         epoch_.fetch_add(1, std::memory_order_release);
         epoch_.notify_all();
         take_ranges();
-        for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin) {
+        for (int spin = 0; done_.load(std::memory_order_acquire) != ranges_; ++spin) {
             if (spin < spins) {
                 pause();
             } else {
@@ -78,40 +81,53 @@ class thread_pool {
 #endif
     }
 
+    // Takes ranges until none is left. The job's fields are read only while a range of it is held: the caller
+    // does not return, and so does not write them anew, before that range is counted as done. A worker that
+    // wakes late finds either no range or one of the job that is running then; nobody waits for it.
     void take_ranges() {
-        try {
-            for (;;) {
-                const std::size_t begin = next_.fetch_add(grain_, std::memory_order_relaxed);
-                if (begin >= count_) return;
-                call_(context_, begin, std::min(begin + grain_, count_));
+        std::size_t left = left_.load(std::memory_order_relaxed);
+        while (left != 0) {
+            if (!left_.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel,
+                                             std::memory_order_relaxed)) {
+                continue;
             }
-        } catch (...) {
-            next_.store(count_, std::memory_order_relaxed);
-            const std::lock_guard lock(failure_mutex_);
-            if (!failure_) failure_ = std::current_exception();
+            const std::size_t begin = (ranges_ - left) * grain_;
+            std::size_t finished = 1;
+            try {
+                call_(context_, begin, begin + std::min(grain_, count_ - begin));
+            } catch (...) {
+                {
+                    const std::lock_guard lock(failure_mutex_);
+                    if (!failure_) failure_ = std::current_exception();
+                }
+                finished += left_.exchange(0, std::memory_order_acq_rel);  // the rest is not worth running
+            }
+            done_.fetch_add(finished, std::memory_order_release);
+            left = left_.load(std::memory_order_relaxed);
         }
     }
 
     void work() {
         std::uint32_t seen = 0;
         for (;;) {
-            for (int spin = 0; spin < spins && epoch_.load(std::memory_order_acquire) == seen; ++spin) pause();
+            for (int spin = 0; spin < spins && epoch_.load(std::memory_order_acquire) == seen; ++spin)
+                pause();
             epoch_.wait(seen, std::memory_order_acquire);
             seen = epoch_.load(std::memory_order_acquire);
             if (stop_.load(std::memory_order_relaxed)) return;
             take_ranges();
-            busy_.fetch_sub(1, std::memory_order_release);
         }
     }
 
-    alignas(cache_line) std::atomic<std::size_t> next_{0};
+    alignas(cache_line) std::atomic<std::size_t> left_{0};  // ranges nobody has taken
     alignas(cache_line) std::atomic<std::uint32_t> epoch_{0};
-    alignas(cache_line) std::atomic<std::uint32_t> busy_{0};
+    alignas(cache_line) std::atomic<std::size_t> done_{0};  // ranges that have run, or never will
     std::atomic<bool> stop_{false};
     void (*call_)(const void*, std::size_t, std::size_t) = nullptr;
     const void* context_ = nullptr;
     std::size_t count_ = 0;
     std::size_t grain_ = 1;
+    std::size_t ranges_ = 0;
     std::mutex failure_mutex_;
     std::exception_ptr failure_;
     std::vector<std::jthread> workers_;

@@ -17,6 +17,10 @@ namespace nullm::inline NULLM_ABI {
 /// All tokens' bytes, one behind the other in the order of their ids.
 class token_bytes {
  public:
+    void reserve(std::size_t tokens, std::size_t bytes) {
+        ends_.reserve(tokens);
+        pool_.reserve(bytes);
+    }
     void push_back(std::string_view bytes) {
         pool_ += bytes;
         ends_.push_back(pool_.size());

@@ -47,6 +47,9 @@ struct checked_vocabulary {
         take_kinds(source);
         specials =
             token_index(static_cast<std::size_t>(std::count_if(kinds.begin(), kinds.end(), is_special)));
+        std::size_t spelled = 0;  // no token's bytes outnumber its spelling's
+        for (const auto& spelling : source.tokens) spelled += spelling.size();
+        tokens.reserve(source.tokens.size(), spelled);
         for (std::size_t i = 0; i < source.tokens.size(); ++i)
             take_token(static_cast<token_id>(i), source.tokens[i]);
         take_merges(source.merges);
