@@ -1,23 +1,4 @@
-# What tests, examples and benchmarks use (the library itself uses none of it): the installed package if there is
-# one, else the sources of a pinned release. FETCHCONTENT_SOURCE_DIR_<NAME> points the latter at a local copy.
-include(FetchContent)
-
-# A macro, so that the imported targets live in the including directory.
-# nullm_dependency(name target repository tag)
-macro(nullm_dependency name target repository tag)
-  if(NOT TARGET ${target})
-    find_package(${name} QUIET)
-  endif()
-  if(NOT TARGET ${target})
-    message(STATUS "nullm: ${name} is not installed, fetching ${tag}")
-    FetchContent_Declare(${name} GIT_REPOSITORY ${repository} GIT_TAG ${tag} GIT_SHALLOW ON)
-    FetchContent_MakeAvailable(${name})
-  endif()
-endmacro()
-
-if(NULLM_BUILD_TESTS OR NULLM_BUILD_EXAMPLES)
-  nullm_dependency(nlohmann_json nlohmann_json::nlohmann_json https://github.com/nlohmann/json.git v3.11.2)
-endif()
+# What tests, examples and benchmarks use and the library does not.
 if(NULLM_BUILD_EXAMPLES)
   nullm_dependency(CLI11 CLI11::CLI11 https://github.com/CLIUtils/CLI11.git v2.3.2)
 endif()

@@ -1,7 +1,8 @@
 #!/bin/sh
 # sh tests/run.sh [--all]
 # Installs what is missing, builds and tests: g++ Release (with the reference model), g++ with ASan + UBSan, clang++.
-# --all adds the slow legs: every instruction set forced, -O3 -march=native, programs and model under sanitizers.
+# --all adds the slow legs: every instruction set forced, -O3 -march=native, programs and model under sanitizers, and the
+# Conan package (Conan goes into a venv under build/).
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 . "$here/tools/setup.sh"
@@ -21,6 +22,7 @@ command_or_package clang++ clang
 command_or_package cmake cmake
 command_or_package ninja ninja-build
 command_or_package nm binutils
+command_or_package pkg-config pkgconf
 packages catch2 nlohmann-json3-dev libcli11-dev libeigen3-dev libpcre2-dev libbenchmark-dev
 find_model
 
@@ -65,5 +67,9 @@ if [ "$all" = yes ]; then
     done
     leg native "$model" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=g++ "-DCMAKE_CXX_FLAGS=-O3 -march=native" -DNULLM_BUILD_BENCHMARKS=OFF
     leg sanitize-model "$model" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=g++ -DNULLM_SANITIZE=ON -DNULLM_BUILD_BENCHMARKS=OFF
+    say "== consumers, with Conan"
+    command_or_package python3 python3
+    python3 -c 'import ensurepip' >/dev/null 2>&1 || packages python3-venv
+    NULLM_MODEL=$model sh "$here/tests/consumer/run.sh" --all g++ "$here/build/consumer"
 fi
 say "== all legs passed"
