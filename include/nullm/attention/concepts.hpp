@@ -49,6 +49,12 @@ concept KeepsIndex = std::copyable<typename A::snapshot> &&
                          { attention.restore(state, saved) } -> std::same_as<void>;
                      };
 
+/// Counts what it reads, for the user to see. Optional.
+template <class A>
+concept CountsKeys = requires(const A attention, const typename A::state& seen) {
+    { attention.counts(seen) } -> std::copyable;
+};
+
 namespace detail {
 
 struct no_index {};

@@ -1,0 +1,314 @@
+#pragma once
+// Attention over a random choice of keys, reweighted so that its sums have the full sums as their mean.
+
+#include <nullm/attention/concepts.hpp>
+#include <nullm/attention/exact_attention.hpp>
+#include <nullm/attention/key_mean.hpp>
+#include <nullm/attention/key_sampler.hpp>
+#include <nullm/attention/sampling_counts.hpp>
+#include <nullm/core/aligned.hpp>
+#include <nullm/core/error.hpp>
+#include <nullm/core/simd.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#define NULLM_KERNELS <nullm/attention/sampled_attention.inl>
+#include <nullm/core/simd/foreach_isa.hpp>
+
+namespace nullm::inline NULLM_ABI {
+
+/// The estimator of MagicPIG (arXiv 2410.16179, Eq. 9 and 11) over any KeySampler: with s the scores q k /
+/// sqrt(d) and u the probabilities to be chosen, o = softmax(s - log u) V over the chosen keys and some that
+/// always are (u = 1). Numerator and denominator are unbiased, their ratio consistent.
+///
+/// A query at position p is sampled iff its layer is not dense, p >= sample_from, and at least
+/// sampler.min_indexed keys lie between sinks and window: a rule on position alone. Any other is attended
+/// exactly, by exact_attention. For a sampled one the keys fall into three ranges: the first `sinks`
+/// positions and the last `window`, its own included, which it reads all, and those between, of which it
+/// reads what the sampler chooses. A key enters the index when it leaves the window.
+///
+/// The sampler sees keys less their mean over the indexed keys of the first position that is sampled (the
+/// scores, of whole keys, are shifted by that alike, so the softmax is not). Means and index follow the
+/// cache: truncate() keeps what it does not touch, and drops all if it reaches into the range of the mean.
+///
+/// Cost of a sampled query head: the sampler's, one product with each group of 16 neighbouring keys of which
+/// any is read, and the values read.
+template <KeySampler S, CacheElement T = f16>
+struct sampled_attention {
+    using cache_type = T;
+
+    S sampler{};
+    std::size_t sinks = 4;
+    std::size_t window = 64;
+    /// Layers l with l % dense_every == 0 are attended exactly; 0: none is.
+    std::size_t dense_every = 16;
+    isa level = active_isa();
+
+    /// What the attention keeps of the keys, at one time. Shares memory with the state until that changes.
+    struct snapshot {
+        typename S::index index;
+        std::vector<std::shared_ptr<const std::vector<float>>> means;
+        std::size_t mean_end;
+    };
+
+    class state;
+
+    /// Whether queries of this layer are ever sampled.
+    bool samples(std::size_t layer) const { return dense_every == 0 || layer % dense_every != 0; }
+
+    /// See the Attention concept. The shapes are the caller's promise: they are not checked here.
+    void attend(state& s, std::size_t layer, matrix_view<const float> q, std::size_t first,
+                const kv_cache<T>& cache, matrix_view<float> o, thread_pool& pool) const {
+        const std::size_t exact_rows =
+            samples(layer) ? std::min(q.rows, std::max(s.first_sampled_, first) - first) : q.rows;
+        if (exact_rows != 0) {
+            exact_attention<T>{.level = level}.attend(s.exact_, layer, q.subrows(0, exact_rows), first, cache,
+                                                      o.subrows(0, exact_rows), pool);
+        }
+        if (exact_rows == q.rows) return;
+        index_until(s, layer, first + q.rows - window, cache, pool);
+
+        const std::size_t kv_heads = cache.shape().kv_heads;
+        const std::size_t tasks = (q.rows - exact_rows) * kv_heads;
+        // A range of tasks has memory of its own, so there are but a few ranges.
+        const std::size_t grain = (tasks + 4 * pool.size() - 1) / (4 * pool.size());
+        const std::size_t ranges = (tasks + grain - 1) / grain;
+        if (s.tasks_.size() < ranges) s.tasks_.resize(ranges);
+        pool.for_each_range(tasks, grain, [&](std::size_t begin, std::size_t end) {
+            auto& memory = s.tasks_[begin / grain];
+            memory.counts = {};
+            for (std::size_t task = begin; task < end; ++task) {
+                attend_group(s, memory, layer, task % kv_heads, q, exact_rows + task / kv_heads, first, cache,
+                             o);
+            }
+        });
+        for (std::size_t r = 0; r < ranges; ++r) s.counts_ += s.tasks_[r].counts;
+    }
+
+    /// Forgets what belongs to positions from n on.
+    void truncate(state& s, std::size_t n) const {
+        if (n < s.mean_end_) {
+            for (auto& mean : s.means_) mean.reset();
+            n = 0;
+        }
+        s.index_.truncate(n);
+    }
+
+    snapshot save(const state& s) const { return {s.index_, s.means_, s.mean_end_}; }
+
+    /// The snapshot must be of the same description and model. One of a session that samples from another
+    /// position is not of use: its keys are centred on another mean. The index is then empty, and built again
+    /// when needed.
+    void restore(state& s, const snapshot& saved) const {
+        if (saved.mean_end == s.mean_end_) {
+            s.index_ = saved.index;
+            s.means_ = saved.means;
+        } else {
+            truncate(s, 0);
+        }
+    }
+
+    /// What has been sampled on this state so far.
+    const sampling_counts& counts(const state& s) const { return s.counts_; }
+    /// What the sampler keeps of the keys.
+    const typename S::index& index(const state& s) const { return s.index_; }
+
+ private:
+    // The memory of one thread.
+    struct task_memory {
+        typename S::scratch sampler;
+        std::vector<key_selection> chosen;     // of each query head of the group
+        std::vector<std::uint64_t> touched;    // a bit for each group of 16 keys
+        std::vector<std::uint32_t> groups;     // those set
+        aligned_vector<float> dots;            // (query head, position): valid where a group is touched
+        std::vector<std::uint32_t> positions;  // sinks, chosen, window
+        aligned_vector<float> chosen_dots;     // of each of these
+        std::vector<float> centred_dots;
+        std::vector<float> surprisal;
+        std::vector<const T*> keys;    // of each chunk
+        std::vector<const T*> values;  // of each chunk
+        sampling_counts counts;
+    };
+
+    // Brings the layer's index up to the keys below `end`.
+    void index_until(state& s, std::size_t layer, std::size_t end, const kv_cache<T>& cache,
+                     thread_pool& pool) const {
+        const auto& shape = cache.shape();
+        const std::size_t width = shape.kv_heads * shape.head_size;
+        if (!s.means_[layer]) {
+            std::vector<float> means(width);
+            pool.for_each_range(shape.kv_heads, 1, [&](std::size_t begin, std::size_t stop) {
+                for (std::size_t h = begin; h < stop; ++h) {
+                    mean_key(cache, layer, h, sinks, s.mean_end_,
+                             std::span(means.data() + h * shape.head_size, shape.head_size));
+                }
+            });
+            s.means_[layer] = std::make_shared<const std::vector<float>>(std::move(means));
+        }
+        const float* means = s.means_[layer]->data();
+        for (std::size_t first = s.index_.end(layer); first < end; first = s.index_.end(layer)) {
+            const std::size_t rows = std::min(end - first, index_rows);
+            s.centred_.resize(std::max(s.centred_.size(), rows * width));
+            pool.for_each_range(rows, 16, [&](std::size_t begin, std::size_t stop) {
+                for (std::size_t i = begin * shape.kv_heads; i < stop * shape.kv_heads; ++i) {
+                    const std::size_t at = i % shape.kv_heads * shape.head_size;
+                    centred_key(cache, layer, i % shape.kv_heads, first + i / shape.kv_heads,
+                                std::span(means + at, shape.head_size),
+                                std::span(s.centred_.data() + i * shape.head_size, shape.head_size));
+                }
+            });
+            sampler.append(s.index_, layer, matrix_view<const float>(s.centred_.data(), rows, width), pool);
+        }
+    }
+
+    // The query heads of one row that share a KV head.
+    void attend_group(const state& s, task_memory& m, std::size_t layer, std::size_t kv_head,
+                      matrix_view<const float> q, std::size_t row, std::size_t first,
+                      const kv_cache<T>& cache, matrix_view<float> o) const {
+        const std::size_t size = cache.shape().head_size;
+        const std::size_t heads = s.heads_ / cache.shape().kv_heads;
+        const std::size_t position = first + row;
+        const key_query query{.layer = layer,
+                              .kv_head = kv_head,
+                              .position = position,
+                              .limit = position + 1 - window,
+                              .q = {q[row] + kv_head * heads * size, heads, size}};
+        m.chosen.resize(heads);
+        sampler.select(s.index_, query, m.chosen, m.sampler);
+        dot_touched(m, query, cache);
+        for (std::size_t i = 0; i < heads; ++i) {
+            attend_head(s, m, query, i, cache, o[row] + (kv_head * heads + i) * size);
+        }
+    }
+
+    // Products with all groups of keys that any of the queries reads.
+    void dot_touched(task_memory& m, const key_query& query, const kv_cache<T>& cache) const {
+        const std::size_t chunks = query.position / kv_cache<T>::chunk_positions + 1;
+        m.keys.resize(chunks);
+        m.values.resize(chunks);
+        for (std::size_t c = 0; c < chunks; ++c) {
+            m.keys[c] = cache.keys(c, query.layer, query.kv_head);
+            m.values[c] = cache.values(c, query.layer, query.kv_head);
+        }
+        m.touched.assign(query.position / 1024 + 1, 0);
+        const auto touch = [&](std::size_t p) { m.touched[p / 1024] |= std::uint64_t{1} << p / 16 % 64; };
+        for (std::size_t p = 0; p < sinks; ++p) touch(p);
+        for (const key_selection& chosen : m.chosen) {
+            for (const std::uint32_t p : chosen.positions) touch(p);
+        }
+        for (std::size_t p = query.limit; p <= query.position; ++p) touch(p);
+        m.groups.clear();
+        for (std::size_t w = 0; w < m.touched.size(); ++w) {
+            for (std::uint64_t bits = m.touched[w]; bits != 0; bits &= bits - 1) {
+                m.groups.push_back(static_cast<std::uint32_t>(w * 64) +
+                                   static_cast<std::uint32_t>(std::countr_zero(bits)));
+            }
+        }
+        const std::size_t stride = round_up(query.position + 1, 16);
+        m.dots.resize(std::max(m.dots.size(), query.q.rows * stride));
+        for (std::size_t begin = 0; begin < query.q.rows; begin += 4) {
+            const std::size_t tile = std::min<std::size_t>(4, query.q.rows - begin);
+            const float* rows[4] = {};
+            float* dots[4] = {};
+            for (std::size_t i = 0; i < tile; ++i) {
+                rows[i] = query.q[begin + i];
+                dots[i] = m.dots.data() + (begin + i) * stride;
+            }
+            NULLM_DISPATCH(level, dot_groups(tile, m.keys.data(), query.q.cols, rows, m.groups.data(),
+                                             m.groups.size(), dots));
+        }
+    }
+
+    void attend_head(const state& s, task_memory& m, const key_query& query, std::size_t i,
+                     const kv_cache<T>& cache, float* o) const {
+        const std::size_t size = query.q.cols;
+        const float* dots = m.dots.data() + i * round_up(query.position + 1, 16);
+        key_selection& chosen = m.chosen[i];
+
+        // The sampler weighs by products with centred keys: q (k - mean) = q k - q mean.
+        const float* mean = s.means_[query.layer]->data() + query.kv_head * size;
+        float shift = 0;
+        for (std::size_t d = 0; d < size; ++d) shift = __builtin_fmaf(query.q[i][d], mean[d], shift);
+        m.centred_dots.resize(chosen.positions.size());
+        for (std::size_t j = 0; j < m.centred_dots.size(); ++j) {
+            m.centred_dots[j] = dots[chosen.positions[j]] - shift;
+        }
+        sampler.weigh(s.index_, query, i, m.centred_dots, m.sampler, chosen);
+
+        // One list in order of position: sinks, chosen keys, window.
+        m.positions.clear();
+        for (std::size_t p = 0; p < sinks; ++p) m.positions.push_back(static_cast<std::uint32_t>(p));
+        m.positions.insert(m.positions.end(), chosen.positions.begin(), chosen.positions.end());
+        for (std::size_t p = query.limit; p <= query.position; ++p) {
+            m.positions.push_back(static_cast<std::uint32_t>(p));
+        }
+        const std::size_t count = m.positions.size();
+        m.surprisal.assign(count, 0.0F);
+        std::copy(chosen.surprisal.begin(), chosen.surprisal.end(),
+                  m.surprisal.begin() + static_cast<std::ptrdiff_t>(sinks));
+        m.chosen_dots.resize(round_up(count, 16));
+        for (std::size_t j = 0; j < count; ++j) m.chosen_dots[j] = dots[m.positions[j]];
+        const float scale = 1.0F / std::sqrt(static_cast<float>(size));
+        NULLM_DISPATCH(level, mix_chosen(m.values.data(), cache.value_stride(), m.positions.data(),
+                                         m.chosen_dots.data(), m.surprisal.data(), count, scale, size, o));
+        m.counts += {.queries = 1,
+                     .candidates = query.limit - sinks,
+                     .chosen = chosen.positions.size(),
+                     .always = count - chosen.positions.size(),
+                     .floored = chosen.floored};
+    }
+
+    // Keys centred and appended at once.
+    static constexpr std::size_t index_rows = 256;
+};
+
+/// Means, index and scratch memory of one session. Belongs to the description it was made for.
+template <KeySampler S, CacheElement T>
+class sampled_attention<S, T>::state {
+ public:
+    /// Throws error for a window of 0, or numbers of keys that are no context's.
+    state(const sampled_attention& attention, const attention_shape& shape)
+        : heads_(shape.heads),
+          first_sampled_(first_sampled(attention, shape)),
+          mean_end_(first_sampled_ + 1 - attention.window),
+          exact_(exact_attention<T>{.level = attention.level}, shape),
+          index_(attention.sampler, shape, attention.sinks),
+          means_(shape.cache.layers) {}
+
+    /// The first position whose query is sampled.
+    std::size_t first_sampled() const { return first_sampled_; }
+
+ private:
+    friend sampled_attention;
+
+    static std::size_t first_sampled(const sampled_attention& a, const attention_shape& shape) {
+        constexpr std::size_t most = std::size_t{1} << 31U;  // positions are counted in 32 bits
+        if (a.window == 0 || a.window > most || a.sinks > most || a.sampler.min_indexed > most) {
+            throw error("sampled attention",
+                        "a window of 1 or more, and sinks, window and min_indexed up to 2^31",
+                        std::to_string(a.window) + ", " + std::to_string(a.sinks) + " and " +
+                            std::to_string(a.sampler.min_indexed));
+        }
+        // From here on [sinks, p - window] holds min_indexed keys, and one at least.
+        const std::size_t least = std::max<std::size_t>(a.sampler.min_indexed, 1);
+        return std::max(shape.sample_from, a.sinks + a.window + least - 1);
+    }
+
+    std::size_t heads_;
+    std::size_t first_sampled_;
+    std::size_t mean_end_;
+    typename exact_attention<T>::state exact_;
+    typename S::index index_;
+    std::vector<std::shared_ptr<const std::vector<float>>> means_;  // of each layer: (KV head, head_size)
+    aligned_vector<float> centred_;                                 // (position, KV head, head_size)
+    std::vector<task_memory> tasks_;
+    sampling_counts counts_;
+};
+
+}  // namespace nullm::inline NULLM_ABI
