@@ -2,6 +2,7 @@
 // From the command line's names to types, and what both programs do around the loop.
 
 #include "chosen_gate.hpp"
+#include "chosen_model.hpp"
 #include "options.hpp"
 
 #include <nullm/nullm.hpp>
@@ -16,30 +17,6 @@
 #include <string>
 
 namespace cli {
-
-/// Calls f.operator()<Linear, Attention>() with the types the options name.
-template <class F>
-void with_types(const options& chosen, F f) {
-    const auto with_cache = [&]<class A>(A) {
-        using linear = nullm::native_linear<A>;
-        switch (chosen.cache) {
-            case cache::f16:
-                return f.template operator()<linear, nullm::exact_attention<nullm::f16>>();
-            case cache::bf16:
-                return f.template operator()<linear, nullm::exact_attention<nullm::bf16>>();
-            case cache::f32:
-                return f.template operator()<linear, nullm::exact_attention<float>>();
-        }
-    };
-    switch (chosen.arithmetic) {
-        case arithmetic::i16:
-            return with_cache(nullm::i16{});
-        case arithmetic::i8:
-            return with_cache(nullm::i8{});
-        case arithmetic::f32:
-            return with_cache(nullm::f32{});
-    }
-}
 
 /// The gate the options ask for; `usual` and `theta` are what the policy and the program would take.
 inline chosen_gate make_gate(const options& chosen, gate usual, float theta, const nullm::checkpoint& file,
@@ -73,20 +50,11 @@ inline double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-inline const char* name_of(arithmetic a) {
-    return a == arithmetic::i16 ? "i16" : a == arithmetic::i8 ? "i8" : "f32";
-}
-inline const char* name_of(cache c) {
-    return c == cache::f16 ? "f16" : c == cache::bf16 ? "bf16" : "f32";
-}
-inline const char* name_of(policy p) {
-    return p == policy::quiet ? "quiet" : p == policy::dense ? "dense" : "seed-literal";
-}
-
 /// The first line of --stats: what was run, and on what.
 inline std::string heading(const options& chosen, const nullm::checkpoint& file, unsigned threads) {
-    return "nullm: " + std::string(file.name()) + ", policy " + name_of(chosen.policy) + ", arithmetic " +
-           name_of(chosen.arithmetic) + ", cache " + name_of(chosen.cache) + ", kernels " +
+    return "nullm: " + std::string(file.name()) + ", policy " + name_of(chosen.policy) + ", weights " +
+           name_of(chosen.linear) + ", arithmetic " + name_of(chosen.computes_in()) + ", attention " +
+           name_of(chosen.attends()) + ", cache " + name_of(chosen.cache) + ", kernels " +
            std::string(nullm::name_of(nullm::active_isa())) + ", " + std::to_string(threads) +
            (threads == 1 ? " thread" : " threads");
 }
@@ -100,6 +68,13 @@ inline std::string wake_counts(const nullm::statistics& counts) {
                 " " + std::to_string(counts.fires[r]);
     }
     return line.empty() ? "never" : line;
+}
+
+/// How much of the cache sampled attention has read: a line of --stats, if anything was sampled.
+inline std::string sampling_line(const std::optional<nullm::sampling_counts>& counts) {
+    if (!counts || counts->queries == 0) return {};
+    return "  sampled " + std::to_string(counts->queries) + " queries of a head, which read " +
+           std::to_string(static_cast<int>(100 * counts->share_read() + 0.5)) + " % of the keys below them\n";
 }
 
 /// Tokens as valid UTF-8, whatever bytes they are cut at.

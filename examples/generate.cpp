@@ -69,6 +69,7 @@ struct outcome {
     nullm::statistics counts;
     double prefill_seconds = 0;
     double decode_seconds = 0;
+    std::optional<nullm::sampling_counts> sampling = {};
 };
 
 /// Runs any of the writers to its end.
@@ -80,13 +81,14 @@ void run(Writer& writer, display& screen) {
     }
 }
 
-template <class Drafter, class Model>
-outcome write_text(const cli::options& chosen, const Model& model, cli::chosen_gate gate, Drafter drafter,
-                   std::span<const nullm::token_id> prompt, const nullm::writer_options& limits,
-                   display& screen) {
+template <class Drafter>
+outcome write_text(const cli::options& chosen, const cli::chosen_model& model, cli::chosen_gate gate,
+                   Drafter drafter, std::span<const nullm::token_id> prompt,
+                   const nullm::writer_options& limits, display& screen) {
     const nullm::temperature_sampler sampler(
         {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
-    typename Model::state state(model, {.threads = chosen.threads, .context = chosen.context});
+    cli::chosen_model::state state(
+        model, {.threads = chosen.threads, .context = chosen.context, .sample_from = prompt.size()});
     auto start = clock_type::now();
     nullm::basic_writer writer(model, std::move(state), std::move(gate), drafter, sampler, prompt, limits);
     outcome result{.text = {}, .counts = {}, .prefill_seconds = cli::seconds_since(start)};
@@ -95,20 +97,21 @@ outcome write_text(const cli::options& chosen, const Model& model, cli::chosen_g
     result.decode_seconds = cli::seconds_since(start);
     result.text.assign(writer.text().begin(), writer.text().end());
     result.counts = writer.stats();
+    result.sampling = model.sampling(writer.model_state());
     return result;
 }
 
 /// The original idea: magnitude gate, NULL fed back as token 0. Lossy.
-template <class Model>
-outcome write_literally(const cli::options& chosen, const Model& model, const nullm::checkpoint& file,
-                        const nullm::tokenizer& tokens, std::span<const nullm::token_id> prompt,
-                        const nullm::writer_options& limits, display& screen) {
+outcome write_literally(const cli::options& chosen, const cli::chosen_model& model,
+                        const nullm::checkpoint& file, const nullm::tokenizer& tokens,
+                        std::span<const nullm::token_id> prompt, const nullm::writer_options& limits,
+                        display& screen) {
     nullm::gate_settings settings;
     if (chosen.theta) settings.theta = *chosen.theta;
     const nullm::temperature_sampler sampler(
         {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
     nullm::literal_writer writer(
-        model, typename Model::state(model, {.threads = chosen.threads, .context = chosen.context}),
+        model, cli::chosen_model::state(model, {.threads = chosen.threads, .context = chosen.context}),
         nullm::make_gate<nullm::seed_literal>(file, tokens, settings), sampler, prompt,
         {.max_tokens = limits.max_tokens, .stop_tokens = limits.stop_tokens, .seed = limits.seed});
     const auto start = clock_type::now();
@@ -147,6 +150,7 @@ void print_stats(const cli::options& chosen, const outcome& done, std::size_t we
     } else {
         std::fprintf(stderr, "  woken   %s\n", cli::wake_counts(n).c_str());
     }
+    std::fputs(cli::sampling_line(done.sampling).c_str(), stderr);
 }
 
 void generate(const cli::options& chosen) {
@@ -163,44 +167,41 @@ void generate(const cli::options& chosen) {
                                  .stop_tokens = tokens.stop_tokens(),
                                  .seed = chosen.seed};
     if (chosen.max_pending) limits.max_pending = *chosen.max_pending;
-    const bool quiet = chosen.policy == cli::policy::quiet;
+    const bool quiet = chosen.policy == cli::policy::quiet || chosen.policy == cli::policy::long_context;
     const auto drafter = chosen.drafter.value_or(quiet ? cli::drafter::ngram : cli::drafter::none);
 
-    cli::with_types(chosen, [&]<class Linear, class Attention>() {
-        const nullm::llama<Linear, Attention> model(file, {.threads = chosen.threads});
-        if (chosen.stats)
-            std::cerr << cli::heading(chosen, file, nullm::thread_pool(chosen.threads).size()) << '\n';
-        display screen(chosen, tokens);
-        const auto result = [&] {
-            if (chosen.policy == cli::policy::seed_literal) {
-                return write_literally(chosen, model, file, tokens, prompt, limits, screen);
-            }
-            auto gate = cli::make_gate(chosen, quiet ? cli::gate::spike : cli::gate::open,
-                                       nullm::gate_settings::patient, file, tokens);
-            if (drafter == cli::drafter::ngram) {
-                return write_text(chosen, model, std::move(gate), nullm::ngram_drafter{}, prompt, limits,
-                                  screen);
-            }
-            return write_text(chosen, model, std::move(gate), nullm::no_drafter{}, prompt, limits, screen);
-        }();
-        screen.finish();
-        if (chosen.format == cli::format::jsonl) {
-            const auto& n = result.counts;
-            std::cout << nlohmann::ordered_json{{"summary",
-                                                 {{"positions", n.positions},
-                                                  {"emitted", n.emitted},
-                                                  {"null", n.nulls},
-                                                  {"withdrawn", n.withdrawn},
-                                                  {"passes", n.passes},
-                                                  {"prompt_tokens", n.prompt_tokens},
-                                                  {"prefill_s", result.prefill_seconds},
-                                                  {"decode_s", result.decode_seconds},
-                                                  {"text", cli::text_of(tokens, result.text)},
-                                                  {"token_ids", result.text}}}}
-                      << '\n';
+    const cli::chosen_model model = cli::load_model(chosen, file);
+    if (chosen.stats)
+        std::cerr << cli::heading(chosen, file, nullm::thread_pool(chosen.threads).size()) << '\n';
+    display screen(chosen, tokens);
+    const auto result = [&] {
+        if (chosen.policy == cli::policy::seed_literal) {
+            return write_literally(chosen, model, file, tokens, prompt, limits, screen);
         }
-        if (chosen.stats) print_stats(chosen, result, model.weight_bytes());
-    });
+        auto gate = cli::make_gate(chosen, quiet ? cli::gate::spike : cli::gate::open,
+                                   nullm::gate_settings::patient, file, tokens);
+        if (drafter == cli::drafter::ngram) {
+            return write_text(chosen, model, std::move(gate), nullm::ngram_drafter{}, prompt, limits, screen);
+        }
+        return write_text(chosen, model, std::move(gate), nullm::no_drafter{}, prompt, limits, screen);
+    }();
+    screen.finish();
+    if (chosen.format == cli::format::jsonl) {
+        const auto& n = result.counts;
+        std::cout << nlohmann::ordered_json{{"summary",
+                                             {{"positions", n.positions},
+                                              {"emitted", n.emitted},
+                                              {"null", n.nulls},
+                                              {"withdrawn", n.withdrawn},
+                                              {"passes", n.passes},
+                                              {"prompt_tokens", n.prompt_tokens},
+                                              {"prefill_s", result.prefill_seconds},
+                                              {"decode_s", result.decode_seconds},
+                                              {"text", cli::text_of(tokens, result.text)},
+                                              {"token_ids", result.text}}}}
+                  << '\n';
+    }
+    if (chosen.stats) print_stats(chosen, result, model.weight_bytes());
 }
 
 }  // namespace

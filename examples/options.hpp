@@ -10,8 +10,10 @@
 
 namespace cli {
 
-enum class policy { quiet, dense, seed_literal };
+enum class policy { quiet, dense, long_context, seed_literal };
+enum class linear { native, nf4, f32 };
 enum class arithmetic { i8, i16, f32 };
+enum class attention { exact, lsh };
 enum class cache { f16, bf16, f32 };
 enum class drafter { ngram, none };
 enum class gate { spike, open, random };
@@ -25,7 +27,9 @@ struct options {
     std::string input = "-";  // nullm_read
     bool chat = false;
     cli::policy policy = cli::policy::quiet;
-    cli::arithmetic arithmetic = cli::arithmetic::i16;
+    cli::linear linear = cli::linear::native;
+    std::optional<cli::arithmetic> arithmetic;
+    std::optional<cli::attention> attention;
     cli::cache cache = cli::cache::f16;
     std::optional<cli::drafter> drafter;
     std::optional<cli::gate> gate;
@@ -46,7 +50,34 @@ struct options {
     bool tokenize = false;
     bool answer_end = false;  // nullm_read
     bool score = false;       // nullm_read
+
+    cli::arithmetic computes_in() const {
+        return arithmetic.value_or(linear == cli::linear::f32 ? cli::arithmetic::f32 : cli::arithmetic::i16);
+    }
+    cli::attention attends() const {
+        return attention.value_or(policy == cli::policy::long_context ? cli::attention::lsh
+                                                                      : cli::attention::exact);
+    }
 };
+
+inline const char* name_of(linear l) {
+    return l == linear::native ? "native" : l == linear::nf4 ? "nf4" : "f32";
+}
+inline const char* name_of(arithmetic a) {
+    return a == arithmetic::i16 ? "i16" : a == arithmetic::i8 ? "i8" : "f32";
+}
+inline const char* name_of(attention a) {
+    return a == attention::exact ? "exact" : "lsh";
+}
+inline const char* name_of(cache c) {
+    return c == cache::f16 ? "f16" : c == cache::bf16 ? "bf16" : "f32";
+}
+inline const char* name_of(policy p) {
+    return p == policy::quiet          ? "quiet"
+           : p == policy::dense        ? "dense"
+           : p == policy::long_context ? "long-context"
+                                       : "seed-literal";
+}
 
 /// A choice by name; anything else is refused with the list of names.
 template <class Enum>
@@ -56,24 +87,27 @@ auto choice(std::map<std::string, Enum> names) {
 
 inline void add_common_options(CLI::App& app, options& chosen) {
     app.add_option("--model", chosen.model, "GGUF file")->required()->type_name("FILE");
-    app.add_option("--policy", chosen.policy, "quiet | dense | seed-literal (default quiet)")
-        ->transform(choice<policy>(
-            {{"quiet", policy::quiet}, {"dense", policy::dense}, {"seed-literal", policy::seed_literal}}))
+    app.add_option("--policy", chosen.policy, "quiet | dense | long-context | seed-literal (default quiet)")
+        ->transform(choice<policy>({{"quiet", policy::quiet},
+                                    {"dense", policy::dense},
+                                    {"long-context", policy::long_context},
+                                    {"seed-literal", policy::seed_literal}}))
         ->type_name("NAME");
-    app.add_option_function<std::string>(
-           "--linear", [](const std::string&) {}, "native: weights as in the file (the only one yet)")
-        ->check(CLI::IsMember({"native"}))
+    app.add_option(
+           "--linear", chosen.linear,
+           "native: weights as in the file | nf4: encoded at load | f32: dequantised (default native)")
+        ->transform(choice<linear>({{"native", linear::native}, {"nf4", linear::nf4}, {"f32", linear::f32}}))
         ->type_name("NAME");
-    app.add_option("--arith", chosen.arithmetic, "i16 | i8 | f32 (default i16)")
+    app.add_option("--arith", chosen.arithmetic, "i16 | i8 | f32 (default i16; f32 with --linear f32)")
         ->transform(
             choice<arithmetic>({{"i8", arithmetic::i8}, {"i16", arithmetic::i16}, {"f32", arithmetic::f32}}))
         ->type_name("NAME");
     app.add_option("--kv", chosen.cache, "f16 | bf16 | f32 (default f16)")
         ->transform(choice<cache>({{"f16", cache::f16}, {"bf16", cache::bf16}, {"f32", cache::f32}}))
         ->type_name("NAME");
-    app.add_option_function<std::string>(
-           "--attention", [](const std::string&) {}, "exact (the only one yet)")
-        ->check(CLI::IsMember({"exact"}))
+    app.add_option("--attention", chosen.attention,
+                   "exact | lsh: keys sampled by hashing, approximate (default: the policy's)")
+        ->transform(choice<attention>({{"exact", attention::exact}, {"lsh", attention::lsh}}))
         ->type_name("NAME");
     app.add_option("--gate", chosen.gate, "spike | open | random (default: the policy's)")
         ->transform(choice<gate>({{"spike", gate::spike}, {"open", gate::open}, {"random", gate::random}}))

@@ -150,48 +150,49 @@ void read_text(const cli::options& chosen) {
         .seed = chosen.seed, .max_silence = chosen.max_silence, .explore = chosen.explore};
     if (chosen.max_pending) limits.max_pending = *chosen.max_pending;
 
-    cli::with_types(chosen, [&]<class Linear, class Attention>() {
-        using model_type = nullm::llama<Linear, Attention>;
-        const model_type model(file, {.threads = chosen.threads});
-        typename model_type::state state(model, {.threads = chosen.threads, .context = chosen.context});
-        if (chosen.stats) std::cerr << cli::heading(chosen, file, state.threads()) << '\n';
-        const nullm::temperature_sampler sampler(
-            {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
-        const auto usual = chosen.policy == cli::policy::dense ? cli::gate::open : cli::gate::spike;
-        nullm::basic_reader reader(model, std::move(state),
-                                   cli::make_gate(chosen, usual, nullm::gate_settings{}.theta, file, tokens),
-                                   sampler, limits);
+    const cli::chosen_model model = cli::load_model(chosen, file);
+    cli::chosen_model::state state(model, {.threads = chosen.threads, .context = chosen.context});
+    if (chosen.stats)
+        std::cerr << cli::heading(chosen, file, nullm::thread_pool(chosen.threads).size()) << '\n';
+    const nullm::temperature_sampler sampler(
+        {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
+    const auto usual = chosen.policy == cli::policy::dense ? cli::gate::open : cli::gate::spike;
+    nullm::basic_reader reader(model, std::move(state),
+                               cli::make_gate(chosen, usual, nullm::gate_settings{}.theta, file, tokens),
+                               sampler, limits);
 
-        display screen(chosen, tokens);
-        score judged;
-        const auto start = clock_type::now();
-        for_each_token(chosen.input, tokens, [&](nullm::token_id token) {
-            judged.see(token);
-            const nullm::step step = reader.push(token);
-            if (chosen.score) judged.answer = step.token;
-            screen.show(token, step);
-        });
-        if (chosen.answer_end && reader.position() > 0) {
-            screen.show_answer(reader.force());
-        } else {
-            reader.commit();
-        }
-        const double seconds = cli::seconds_since(start);
-        screen.finish();
-        const auto& n = reader.stats();
-        if (chosen.format == cli::format::jsonl) {
-            nlohmann::ordered_json summary{
-                {"positions", n.positions}, {"emitted", n.emitted}, {"null", n.nulls},
-                {"withdrawn", 0},           {"passes", n.passes},   {"prompt_tokens", 0},
-                {"prefill_s", 0.0},         {"decode_s", seconds},  {"restarts", n.restarts}};
-            if (chosen.score) {
-                summary["judged"] = judged.judged;
-                summary["right"] = judged.right;
-            }
-            std::cout << nlohmann::ordered_json{{"summary", std::move(summary)}} << std::endl;
-        }
-        if (chosen.stats) print_stats(n, seconds, judged, model.weight_bytes());
+    display screen(chosen, tokens);
+    score judged;
+    const auto start = clock_type::now();
+    for_each_token(chosen.input, tokens, [&](nullm::token_id token) {
+        judged.see(token);
+        const nullm::step step = reader.push(token);
+        if (chosen.score) judged.answer = step.token;
+        screen.show(token, step);
     });
+    if (chosen.answer_end && reader.position() > 0) {
+        screen.show_answer(reader.force());
+    } else {
+        reader.commit();
+    }
+    const double seconds = cli::seconds_since(start);
+    screen.finish();
+    const auto& n = reader.stats();
+    if (chosen.format == cli::format::jsonl) {
+        nlohmann::ordered_json summary{
+            {"positions", n.positions}, {"emitted", n.emitted}, {"null", n.nulls},
+            {"withdrawn", 0},           {"passes", n.passes},   {"prompt_tokens", 0},
+            {"prefill_s", 0.0},         {"decode_s", seconds},  {"restarts", n.restarts}};
+        if (chosen.score) {
+            summary["judged"] = judged.judged;
+            summary["right"] = judged.right;
+        }
+        std::cout << nlohmann::ordered_json{{"summary", std::move(summary)}} << std::endl;
+    }
+    if (chosen.stats) {
+        print_stats(n, seconds, judged, model.weight_bytes());
+        std::fputs(cli::sampling_line(model.sampling(reader.model_state())).c_str(), stderr);
+    }
 }
 
 }  // namespace
@@ -209,7 +210,8 @@ int main(int argc, char** argv) {
     app.add_flag("--score", chosen.score, "count how often an answer was the next token");
     return cli::guarded("nullm_read", app, argc, argv, [&] {
         if (chosen.policy == cli::policy::seed_literal) {
-            throw nullm::error("--policy", "quiet or dense (seed-literal only writes)", "seed-literal");
+            throw nullm::error("--policy", "quiet, dense or long-context (seed-literal only writes)",
+                               "seed-literal");
         }
         read_text(chosen);
     });

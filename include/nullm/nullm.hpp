@@ -1,5 +1,6 @@
 #pragma once
-// Everything, in the order a token meets it.
+// Everything, in the order a token meets it, but what reads JSON (nlohmann/json takes seconds to compile): io/safetensors.hpp,
+// io/safetensors_writer.hpp, io/bitsandbytes.hpp and model/spiking_lm_file.hpp are included by who needs them.
 
 #include <nullm/core/version.hpp>
 
@@ -10,9 +11,15 @@
 #include <nullm/text/stream_encoder.hpp>   // text, as it comes -> tokens
 #include <nullm/text/tokenizer.hpp>        // text <-> tokens
 #include <nullm/spike/quiet_gate.hpp>      // token -> spikes -> rate -> fire?
+#include <nullm/spike/loihi_lif.hpp>
 #include <nullm/spike/torch_compat_encoder.hpp>
 #include <nullm/linear/native_linear.hpp>  // y = W x
-#include <nullm/attention/exact_attention.hpp>
+#include <nullm/linear/nf4_linear.hpp>
+#include <nullm/linear/dense_linear.hpp>
+#include <nullm/attention/exact_attention.hpp>  // q, K, V -> o
+#include <nullm/attention/lsh_attention.hpp>
 #include <nullm/model/llama.hpp>           // tokens -> logits
+#include <nullm/model/spiking_lm.hpp>
 #include <nullm/generate/session.hpp>      // policy -> reader, writer: the loop
+#include <nullm/generate/long_context.hpp>
 #include <nullm/generate/seed_literal.hpp>

@@ -127,6 +127,24 @@ TEST_CASE("the literal policy is all NULL, as the original loop is", "[examples]
     CHECK(summary.at("text") == "");
 }
 
+TEST_CASE("every kind of weights and attention writes the same text gated and dense", "[examples]") {
+    const scratch here;
+    const std::string prompt = "--prompt 'abcabcabcabcab' --max-tokens 24 --format jsonl ";
+    for (const char* parts : {"--linear nf4", "--linear nf4 --arith i8", "--linear nf4 --arith f32 --kv f32", "--linear f32",
+                              "--attention lsh", "--linear nf4 --attention lsh --kv bf16", "--arith i8 --kv f32"}) {
+        INFO(parts);
+        const auto dense = generate(here, prompt + parts + " --policy dense");
+        REQUIRE(dense.code == 0);
+        const auto gated = generate(here, prompt + parts + " --gate random --theta 0.3");
+        REQUIRE(gated.code == 0);
+        CHECK(gated.lines().back().at("summary").at("token_ids") == dense.lines().back().at("summary").at("token_ids"));
+    }
+    const auto far = generate(here, prompt + "--policy long-context --stats");
+    CHECK(far.code == 0);
+    CHECK(far.err.find("attention lsh") != std::string::npos);
+    CHECK(generate(here, prompt + "--stats").err.find("attention exact") != std::string::npos);
+}
+
 TEST_CASE("read answers where the gate fires, and whatever the chunking", "[examples]") {
     const scratch here;
     const auto text = here.file("text", "abcabcabc the quick brown fox. abcabcabc");
@@ -176,6 +194,9 @@ TEST_CASE("bad usage and bad input end with one sentence and exit code 2", "[exa
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --temperature -1", "temperature"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --top-p 0", "top_p"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --policy loud", "loud"},
+        {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --linear nf5", "nf5"},
+        {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --attention sketch", "sketch"},
+        {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --linear f32 --arith i8", "--arith f32"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --context 97", "context"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt ''", "prompt"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt-file " + long_prompt.string(), "prompt"},

@@ -1,23 +1,20 @@
 // The claim on the real model: NULLs change no text, and no logit.
 #include <nullm/generate/session.hpp>
 
-#include <nullm/text/chat_template.hpp>
-
+#include <generate/smollm2_prompts.hpp>
 #include <support/catch.hpp>
-#include <support/golden.hpp>
 #include <support/reference_model.hpp>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 #include <string>
 #include <vector>
 
-namespace {
+using smollm2::all_prompts;
+using smollm2::named_prompt;
+using smollm2::tokens_of;
 
-using tokens_of = std::vector<nullm::token_id>;
+namespace {
 
 struct sampled : nullm::quiet {
     using sampler = nullm::temperature_sampler;
@@ -34,42 +31,21 @@ struct quiet_in : nullm::quiet {
     using linear = nullm::native_linear<Arithmetic>;
 };
 
-struct named_prompt {
-    std::string name;
-    tokens_of tokens;
-    bool grounded;  // the answer repeats the prompt, so that drafts are often right
-};
-
-std::vector<named_prompt> all_prompts(const nullm::checkpoint& file, const nullm::tokenizer& words) {
-    std::vector<named_prompt> prompts;
-    for (const auto& item : golden::read_json("smollm2_reference.json").at("cases")) {
-        prompts.push_back({item.at("prompt"), words.encode(item.at("prompt").get<std::string>()), false});
-    }
-    const nullm::chat_message question{"user", "What is the capital of France?"};
-    prompts.push_back({"chat", nullm::chat_template(*file.chat_template()).render(words, std::span(&question, 1)), false});
-    for (const char* name : {"summary", "rewriting", "code", "list", "dialogue", "article"}) {
-        std::ifstream text(std::filesystem::path(NULLM_PROMPTS_DIR) / (std::string(name) + ".txt"));
-        REQUIRE(text);
-        const std::string content(std::istreambuf_iterator<char>(text), {});
-        const std::string which = name;
-        prompts.push_back({which, words.encode(content), which == "rewriting" || which == "code" || which == "list"});
-        CHECK(prompts.back().tokens.size() >= 300);
-    }
-    return prompts;
-}
-
 template <class P>
-std::pair<tokens_of, nullm::statistics> text_of(const nullm::model_of<P>& model, const nullm::gate_of<P>& gate,
-                                                const named_prompt& prompt, const tokens_of& stops, float temperature) {
-    auto writer = nullm::write<P>(model, gate, prompt.tokens, {.max_tokens = 40, .stop_tokens = stops, .seed = 7}, {},
-                                  nullm::temperature_sampler({.temperature = temperature}));
+std::pair<tokens_of, nullm::statistics> text_of(const nullm::model_of<P>& model,
+                                                const nullm::gate_of<P>& gate, const named_prompt& prompt,
+                                                const tokens_of& stops, float temperature) {
+    auto writer =
+        nullm::write<P>(model, gate, prompt.tokens, {.max_tokens = 40, .stop_tokens = stops, .seed = 7}, {},
+                        nullm::temperature_sampler({.temperature = temperature}));
     while (!writer.finished()) writer.next();
     return {tokens_of(writer.text().begin(), writer.text().end()), writer.stats()};
 }
 
 }  // namespace
 
-TEST_CASE("on SmolLM2 the gated text is the dense text, greedy and sampled, whatever the gate", "[generate][reference]") {
+TEST_CASE("on SmolLM2 the gated text is the dense text, greedy and sampled, whatever the gate",
+          "[generate][reference]") {
     const auto path = support::reference_model();
     if (!path) return;
     const nullm::checkpoint file(*path);
@@ -87,14 +63,15 @@ TEST_CASE("on SmolLM2 the gated text is the dense text, greedy and sampled, what
             REQUIRE(quiet == dense);
             REQUIRE(random == dense);
             if (prompt.grounded && temperature == 0.0F) CHECK(quiet_stats.passes < quiet.size());
-            std::cout << prompt.name.substr(0, 20) << ", temperature " << temperature << ": " << dense.size() << " tokens, passes dense "
-                      << dense_stats.passes << ", quiet " << quiet_stats.passes << ", random " << random_stats.passes << '\n';
+            std::cout << prompt.name.substr(0, 20) << ", temperature " << temperature << ": " << dense.size()
+                      << " tokens, passes dense " << dense_stats.passes << ", quiet " << quiet_stats.passes
+                      << ", random " << random_stats.passes << '\n';
         }
     }
 }
 
-TEMPLATE_TEST_CASE("on SmolLM2 every answer of a reader has the dense logits, bit for bit", "[generate][reference]",
-                   nullm::i16, nullm::i8, nullm::f32) {
+TEMPLATE_TEST_CASE("on SmolLM2 every answer of a reader has the dense logits, bit for bit",
+                   "[generate][reference]", nullm::i16, nullm::i8, nullm::f32) {
     const auto path = support::reference_model();
     if (!path) return;
     using policy = quiet_in<TestType>;
@@ -112,12 +89,14 @@ TEMPLATE_TEST_CASE("on SmolLM2 every answer of a reader has the dense logits, bi
 
     for (const std::uint32_t max_pending : {1U, 3U, 64U}) {
         for (const unsigned threads : {1U, 2U}) {
-            auto reader = nullm::read<policy>(model, gate, {.max_pending = max_pending}, {.threads = threads});
+            auto reader =
+                nullm::read<policy>(model, gate, {.max_pending = max_pending}, {.threads = threads});
             std::size_t answers = 0;
             for (std::size_t p = 0; p < text.size(); ++p) {
                 if (!reader.push(text[p]).token) continue;
                 ++answers;
-                REQUIRE(std::equal(dense[p].begin(), dense[p].end(), reader.logits().begin(), reader.logits().end()));
+                REQUIRE(std::equal(dense[p].begin(), dense[p].end(), reader.logits().begin(),
+                                   reader.logits().end()));
                 REQUIRE(reader.cached() + reader.pending() == p + 1);
             }
             CHECK(answers > 0);

@@ -72,6 +72,14 @@ class thread_pool {
         if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     }
 
+    /// The same with f(i) for every index.
+    template <class F>
+    void for_each(std::size_t count, std::size_t grain, F&& f) {
+        for_each_range(count, grain, [&](std::size_t begin, std::size_t end) {
+            for (std::size_t i = begin; i < end; ++i) f(i);
+        });
+    }
+
  private:
     static constexpr int spins = 4000;  // about 20 microseconds: longer than the serial gaps inside a pass
 

@@ -11,6 +11,7 @@
 #include <nullm/spike/concepts.hpp>
 #include <nullm/spike/drives/magnitude_drive.hpp>
 #include <nullm/spike/gates.hpp>
+#include <nullm/spike/pairs.hpp>
 #include <nullm/spike/quiet_gate.hpp>
 #include <nullm/spike/spike_gate.hpp>
 
@@ -41,14 +42,23 @@ template <class P>
 concept NamesWholeGate = Gate<typename P::gate>;
 template <class P>
 concept NamesGateParts = NamesDrive<P> && NamesEncoder<P> && NamesNeuron<P> && NamesThreshold<P>;
-template <class P>
-concept NamesGate = NamesWholeGate<P> || (!requires { typename P::gate; } && NamesGateParts<P>);
 
-/// A struct of type aliases, one a decision: linear, attention, drafter, sampler, and gate or {drive, encoder, neuron,
-/// threshold}. Derive from a preset and replace any line:
+/// The four parts fit each other: drive into encoder, encoder into neuron, drive over neuron.
+template <class P>
+concept GatePartsFit = FeedsEncoder<typename P::drive, typename P::encoder> &&
+    FeedsNeuron<typename P::encoder, typename P::neuron> &&
+    DrivesNeurons<typename P::drive, typename P::neuron>;
+template <class P>
+concept NamesGate = NamesWholeGate<P> ||(!requires { typename P::gate; } && NamesGateParts<P>);
+template <class P>
+concept GateFits = NamesWholeGate<P> || GatePartsFit<P>;
+
+/// A struct of type aliases, one a decision: linear, attention, drafter, sampler, and gate or {drive,
+/// encoder, neuron, threshold}. Derive from a preset and replace any line:
 ///     struct mine : nullm::quiet { using linear = nullm::native_linear<nullm::i8>; };
 template <class P>
-concept Policy = NamesLinear<P> && NamesAttention<P> && NamesDrafter<P> && NamesSampler<P> && NamesGate<P>;
+concept Policy =
+    NamesLinear<P> && NamesAttention<P> && NamesDrafter<P> && NamesSampler<P> && NamesGate<P> && GateFits<P>;
 
 /// Says in a sentence which line of a policy is wrong; the concept in the condition names the missing member.
 template <class P>
@@ -57,9 +67,10 @@ struct checked_policy {
     static_assert(NamesAttention<P>, "nullm policy: `attention` must name a type that models Attention");
     static_assert(NamesDrafter<P>, "nullm policy: `drafter` must name a type that models Drafter");
     static_assert(NamesSampler<P>, "nullm policy: `sampler` must name a type that models Sampler");
-    static_assert(NamesGate<P>,
-                  "nullm policy: `gate` must name a type that models Gate, or `drive`, `encoder`, `neuron` and "
-                  "`threshold` the four parts of one");
+    static_assert(
+        NamesGate<P>,
+        "nullm policy: `gate` must name a type that models Gate, or `drive`, `encoder`, `neuron` and "
+        "`threshold` the four parts of one");
     using type = P;
 };
 
@@ -67,7 +78,8 @@ namespace detail {
 
 template <class P>
 struct gate_type {
-    using type = spike_gate<typename P::drive, typename P::encoder, typename P::neuron, typename P::threshold>;
+    using type =
+        spike_gate<typename P::drive, typename P::encoder, typename P::neuron, typename P::threshold>;
 };
 template <NamesWholeGate P>
 struct gate_type<P> {
@@ -76,8 +88,8 @@ struct gate_type<P> {
 
 }  // namespace detail
 
-/// The model a policy runs: depends on its linear and attention alone, so that policies which differ in gate, drafter
-/// or sampler share one loaded model.
+/// The model a policy runs: depends on its linear and attention alone, so that policies which differ in gate,
+/// drafter or sampler share one loaded model.
 template <class P>
 using model_of = llama<typename checked_policy<P>::type::linear, typename P::attention>;
 

@@ -18,9 +18,11 @@ concept HasLinearShape = requires(const L& linear) {
     { linear.out() } -> std::convertible_to<std::size_t>;
 };
 
-/// Prepares a batch of inputs once (quantises it, or copies it): assign() takes m x in floats, m >= 1.
+/// Prepares a batch of inputs once (quantises it, or copies it): assign() takes m x in floats, m >= 1. The
+/// input starts empty.
 template <class L>
-concept PreparesInput = requires(typename L::input& input, matrix_view<const float> x, thread_pool& pool) {
+concept PreparesInput = std::default_initializable<typename L::input> &&
+    requires(typename L::input& input, matrix_view<const float> x, thread_pool& pool) {
     { input.assign(x, pool) } -> std::same_as<void>;
 };
 
@@ -31,7 +33,8 @@ concept MultipliesRows = requires(const L& linear, const typename L::input& inpu
     { linear.apply(input, y, pool) } -> std::same_as<void>;
 };
 
-/// Is made from tensors of a file, stacked by rows: the parts have equal cols, and out() is the sum of their rows.
+/// Is made from tensors of a file, stacked by rows: the parts have equal cols, and out() is the sum of their
+/// rows.
 template <class L>
 concept LoadsTensors = requires(std::span<const tensor_view> parts, thread_pool& pool) {
     { L::from(parts, pool) } -> std::same_as<L>;
@@ -40,6 +43,7 @@ concept LoadsTensors = requires(std::span<const tensor_view> parts, thread_pool&
 /// A matrix that multiplies batches of rows. An immutable value; the prepared input and the output are the
 /// caller's. A row's result is the same bits whatever the batch it came in and the number of threads.
 template <class L>
-concept Linear = std::movable<L> && HasLinearShape<L> && PreparesInput<L> && MultipliesRows<L> && LoadsTensors<L>;
+concept Linear =
+    std::movable<L> && HasLinearShape<L> && PreparesInput<L> && MultipliesRows<L> && LoadsTensors<L>;
 
 }  // namespace nullm::inline NULLM_ABI

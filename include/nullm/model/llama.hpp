@@ -10,6 +10,7 @@
 #include <nullm/core/token.hpp>
 #include <nullm/linear/concepts.hpp>
 #include <nullm/linear/dequantize.hpp>
+#include <nullm/linear/load_linear.hpp>
 #include <nullm/linear/weight_arena.hpp>
 #include <nullm/model/checkpoint.hpp>
 #include <nullm/model/concepts.hpp>
@@ -57,13 +58,19 @@ class llama {
 
     const llama_config& config() const { return config_; }
     std::size_t vocabulary() const { return config_.vocabulary; }
-    /// Bytes of matrices that one pass reads: all layers and the head, as the file stores them.
+    /// Bytes of matrices that one pass reads, all layers and the head: as its linear layers say, else as the
+    /// file stores them.
     std::size_t weight_bytes() const { return weight_bytes_; }
 
     std::size_t context(const state& session) const { return session.cache_.capacity(); }
     std::size_t length(const state& session) const { return session.cache_.length(); }
     /// Bytes of keys and values the state refers to, including chunks shared with others.
     std::size_t cache_bytes(const state& session) const { return session.cache_.allocated_bytes(); }
+
+    /// What the session's attention has counted.
+    auto counts(const state& session) const requires CountsKeys<AttentionType> {
+        return attention_.counts(session.attention_);
+    }
 
     /// Forgets the positions from n on.
     void truncate(state& session, std::size_t n) const {
@@ -112,6 +119,8 @@ class llama {
  private:
     // Bounds the activations' memory; more rows no longer make the matrices any faster.
     static constexpr std::size_t pass_rows = 512;
+    // Work on single rows is cheap: a few of them are not worth waking threads for.
+    static constexpr std::size_t row_grain = 8;
 
     struct layer {
         aligned_vector<float> attention_norm;  // (width)
@@ -122,8 +131,9 @@ class llama {
         LinearType down;                       // mlp_width -> width
     };
 
-    // What loading needs and the model does not keep. One arena for all matrices: together they fill huge pages, and a
-    // pass that streams 96 MB through 4 kB pages spends a third of its time on their translation.
+    // What loading needs and the model does not keep. One arena for all matrices: together they fill huge
+    // pages, and a pass that streams 96 MB through 4 kB pages spends a third of its time on their
+    // translation.
     struct loader {
         thread_pool pool;
         weight_arena arena;
@@ -168,13 +178,10 @@ class llama {
     }
 
     LinearType matrix(std::initializer_list<tensor_view> parts, loader& with) {
-        for (const auto& part : parts) weight_bytes_ += part.bytes.size();
         const std::span<const tensor_view> stacked(parts.begin(), parts.size());
-        if constexpr (requires { LinearType::from(stacked, with.pool, with.arena); }) {
-            return LinearType::from(stacked, with.pool, with.arena);
-        } else {
-            return LinearType::from(stacked, with.pool);
-        }
+        LinearType made = load_linear<LinearType>(stacked, with.pool, with.arena);
+        weight_bytes_ += bytes_read(made, stacked);
+        return made;
     }
 
     void forget_index(state& session, std::size_t n) const {
@@ -217,7 +224,7 @@ class llama {
         const matrix_view<float> sine(s.sine_.data(), m, rope_.size());
 
         // The tokens' embeddings, and their positions as angles, the same in every layer.
-        for_each_row(*s.pool_, m, [&](std::size_t r) {
+        s.pool_->for_each(m, row_grain, [&](std::size_t r) {
             dequantize_row(embedding_, static_cast<std::size_t>(tokens[r]), x.row(r));
             rope_.angles(start + r, cosine.row(r), sine.row(r));
         });
@@ -227,14 +234,14 @@ class llama {
             s.stop_if_cancelled();
 
             // Normalise; queries, keys and values in one product.
-            for_each_row(*s.pool_, m, [&](std::size_t r) {
+            s.pool_->for_each(m, row_grain, [&](std::size_t r) {
                 rms_norm(x.row(r), w.attention_norm, c.rms_epsilon, normed.row(r));
             });
             s.normed_input_.assign(normed, *s.pool_);
             w.qkv.apply(s.normed_input_, qkv, *s.pool_);
 
             // Rotate queries and keys to their positions; keys and values join the cache.
-            for_each_row(*s.pool_, m, [&](std::size_t r) {
+            s.pool_->for_each(m, row_grain, [&](std::size_t r) {
                 const auto key = qkv.row(r).subspan(q_width, kv_width);
                 const auto value = qkv.row(r).subspan(q_width + kv_width, kv_width);
                 rope_.rotate(q.row(r), c.head_size, cosine.row(r), sine.row(r));
@@ -248,7 +255,7 @@ class llama {
             w.attention_output.apply(s.attended_input_, delta, *s.pool_);
 
             // The residual sum, and the MLP's own norm.
-            for_each_row(*s.pool_, m, [&](std::size_t r) {
+            s.pool_->for_each(m, row_grain, [&](std::size_t r) {
                 add_residual(x.row(r), delta.row(r));
                 rms_norm(x.row(r), w.mlp_norm, c.rms_epsilon, normed.row(r));
             });
@@ -256,12 +263,12 @@ class llama {
             w.gate_up.apply(s.normed_input_, gate_up, *s.pool_);
 
             // silu(gate) * up, back down to the width, and the second residual sum.
-            for_each_row(*s.pool_, m, [&](std::size_t r) {
+            s.pool_->for_each(m, row_grain, [&](std::size_t r) {
                 swiglu(gate_up.row(r).first(c.mlp_width), gate_up.row(r).last(c.mlp_width), activated.row(r));
             });
             s.activated_input_.assign(activated, *s.pool_);
             w.down.apply(s.activated_input_, delta, *s.pool_);
-            for_each_row(*s.pool_, m, [&](std::size_t r) { add_residual(x.row(r), delta.row(r)); });
+            s.pool_->for_each(m, row_grain, [&](std::size_t r) { add_residual(x.row(r), delta.row(r)); });
         }
     }
 
@@ -269,20 +276,12 @@ class llama {
     void run_head(state& s, std::size_t first_row, matrix_view<float> logits) const {
         if (logits.rows == 0) return;
         const matrix_view<float> normed(s.normed_.data(), logits.rows, config_.width);
-        for_each_row(*s.pool_, logits.rows, [&](std::size_t r) {
+        s.pool_->for_each(logits.rows, row_grain, [&](std::size_t r) {
             const std::span<const float> x(s.x_.data() + (first_row + r) * config_.width, config_.width);
             rms_norm(x, final_norm_, config_.rms_epsilon, normed.row(r));
         });
         s.normed_input_.assign(normed, *s.pool_);
         head_.apply(s.normed_input_, logits, *s.pool_);
-    }
-
-    // Rows are cheap here: a few of them are not worth waking threads for.
-    template <class F>
-    static void for_each_row(thread_pool& pool, std::size_t rows, F&& f) {
-        pool.for_each_range(rows, 8, [&](std::size_t begin, std::size_t end) {
-            for (std::size_t r = begin; r < end; ++r) f(r);
-        });
     }
 
     llama_config config_;
@@ -297,7 +296,8 @@ class llama {
 };
 
 /// What one session owns: threads, cache, activations. Belongs to the model it was made for. Moved,
-/// not copied; save() and restore() carry the cache over. Activations grow to the largest batch seen and stay.
+/// not copied; save() and restore() carry the cache over. Activations grow to the largest batch seen and
+/// stay.
 template <class LinearType, class AttentionType>
 requires Linear<LinearType> && Attention<AttentionType>
 class llama<LinearType, AttentionType>::state {

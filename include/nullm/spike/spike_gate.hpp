@@ -8,6 +8,7 @@
 #include <nullm/spike/concepts.hpp>
 #include <nullm/spike/gate.hpp>
 #include <nullm/spike/in_range.hpp>
+#include <nullm/spike/pairs.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -34,7 +35,7 @@ struct spike_gate_params {
 /// trace. The parts are taken as made; what they learn changes in settle(). Cost: see
 /// benchmarks/kernel/spike.cpp.
 template <Drive D, Encoder E, Neuron N, Threshold T>
-class spike_gate {
+class spike_gate : detail::gate_parts_fit<D, E, N> {
  public:
     /// What step() changes: small, copied for every provisional position.
     struct present {

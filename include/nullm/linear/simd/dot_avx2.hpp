@@ -124,6 +124,44 @@ inline void store_codes(std::int16_t* p, i32x16 codes) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), ordered);
 }
 
+inline i32x16 count_not_at_most(i32x16 n, f32x16 a, f32x16 b) {
+    const __m256i low = _mm256_castps_si256(_mm256_cmp_ps(a.low, b.low, _CMP_NLE_UQ));
+    const __m256i high = _mm256_castps_si256(_mm256_cmp_ps(a.high, b.high, _CMP_NLE_UQ));
+    return {_mm256_sub_epi32(n.low, low), _mm256_sub_epi32(n.high, high)};
+}
+
+struct codes16 {
+    __m256i low, high;  // the integers' low and high bytes
+};
+inline codes16 make_codes(const std::int16_t* entries) {
+    std::uint8_t low[16], high[16];
+    for (int i = 0; i < 16; ++i) {
+        low[i] = static_cast<std::uint8_t>(entries[i]);
+        high[i] = static_cast<std::uint8_t>(entries[i] >> 8);
+    }
+    return {_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(low))),
+            _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(high)))};
+}
+struct codes8 {
+    __m256i entries;
+};
+inline codes8 make_codes(const std::uint8_t* entries) {
+    return {_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(entries)))};
+}
+template <int high>
+inline void lookup_pairs(const codes16& table, dot_ints word, dot_ints& even, dot_ints& odd) {
+    const __m256i shifted = high == 0 ? word.v : _mm256_srli_epi32(word.v, 4);
+    const __m256i nibbles = _mm256_and_si256(shifted, _mm256_set1_epi32(0x0F0F0F0F));
+    const __m256i low_bytes = _mm256_shuffle_epi8(table.low, nibbles);
+    const __m256i high_bytes = _mm256_shuffle_epi8(table.high, nibbles);
+    const __m256i mask = _mm256_set1_epi32(0x00FF00FF);
+    even.v = _mm256_or_si256(_mm256_and_si256(low_bytes, mask), _mm256_slli_epi16(high_bytes, 8));
+    odd.v = _mm256_or_si256(_mm256_srli_epi16(low_bytes, 8), _mm256_andnot_si256(mask, high_bytes));
+}
+inline dot_ints lookup_bytes(const codes8& table, dot_ints nibbles) {
+    return {_mm256_shuffle_epi8(table.entries, nibbles.v)};
+}
+
 }  // namespace nullm::inline NULLM_ABI::avx2
 NULLM_END_TARGET
 #endif

@@ -92,6 +92,34 @@ inline void store_codes(std::int16_t* p, i32x16 codes) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(ordered));
 }
 
+inline i32x16 count_not_at_most(i32x16 n, f32x16 a, f32x16 b) {
+    const __mmask16 above = _mm512_cmp_ps_mask(a.v, b.v, _CMP_NLE_UQ);
+    return {_mm512_mask_add_epi32(n.v, above, n.v, _mm512_set1_epi32(1))};
+}
+
+struct codes16 {
+    __m512i entries;  // twice
+};
+inline codes16 make_codes(const std::int16_t* entries) {
+    return {_mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(entries)))};
+}
+struct codes8 {
+    __m512i entries;  // four times
+};
+inline codes8 make_codes(const std::uint8_t* entries) {
+    return {_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(entries)))};
+}
+template <int high>
+inline void lookup_pairs(const codes16& table, dot_ints word, dot_ints& even, dot_ints& odd) {
+    // vpermw reads five bits of an index; the fifth does not matter, the table being there twice.
+    const __m512i shifted = high == 0 ? word.v : _mm512_srli_epi16(word.v, 4);
+    even.v = _mm512_permutexvar_epi16(shifted, table.entries);
+    odd.v = _mm512_permutexvar_epi16(_mm512_srli_epi16(word.v, 8 + 4 * high), table.entries);
+}
+inline dot_ints lookup_bytes(const codes8& table, dot_ints nibbles) {
+    return {_mm512_shuffle_epi8(table.entries, nibbles.v)};
+}
+
 }  // namespace nullm::inline NULLM_ABI::avx512
 NULLM_END_TARGET
 
@@ -100,6 +128,8 @@ namespace nullm::inline NULLM_ABI::vnni {
 
 using avx512::add;
 using avx512::bit_and;
+using avx512::codes16;
+using avx512::codes8;
 using avx512::dot_floats;
 using avx512::dot_ints;
 using avx512::dot_lanes;
@@ -108,6 +138,9 @@ using avx512::dot_zeros;
 using avx512::fma;
 using avx512::load_scales;
 using avx512::load_words;
+using avx512::lookup_bytes;
+using avx512::lookup_pairs;
+using avx512::make_codes;
 using avx512::mul;
 using avx512::shift_right_logical;
 using avx512::store_first;

@@ -58,12 +58,12 @@ inline dot_ints dot4(dot_ints sum, dot_ints codes, const std::int8_t* x) {
     }
     return sum;
 }
-/// sum + the products of each lane's two 16-bit halves (0 .. 32767) with x[0..1].
+/// sum + the products of each lane's two signed 16-bit halves with x[0..1].
 inline dot_ints dot2(dot_ints sum, dot_ints codes, const std::int16_t* x) {
     for (int l = 0; l < 16; ++l) {
         const auto c = static_cast<std::uint32_t>(codes.lane[l]);
         sum.lane[l] +=
-            static_cast<std::int32_t>(c & 0xFFFFU) * x[0] + static_cast<std::int32_t>(c >> 16) * x[1];
+            static_cast<std::int16_t>(c & 0xFFFFU) * x[0] + static_cast<std::int16_t>(c >> 16) * x[1];
     }
     return sum;
 }
@@ -104,6 +104,55 @@ inline void store_codes(std::int8_t* p, i32x16 codes) {
 inline void store_codes(std::int16_t* p, i32x16 codes) {
     constexpr int order[] = {0, 2, 1, 3};
     for (int l = 0; l < 16; ++l) p[l] = static_cast<std::int16_t>(codes.lane[l / 4 * 4 + order[l % 4]]);
+}
+
+/// n + 1 in the lanes where a <= b does not hold (NaN included), n in the others.
+inline i32x16 count_not_at_most(i32x16 n, f32x16 a, f32x16 b) {
+    for (int l = 0; l < 16; ++l) n.lane[l] += a.lane[l] <= b.lane[l] ? 0 : 1;
+    return n;
+}
+
+/// An integer for each code of a codebook, 16 bits wide, and 8 bits wide and unsigned.
+struct codes16 {
+    std::int16_t entry[16];
+};
+inline codes16 make_codes(const std::int16_t* entries) {
+    codes16 t;
+    std::memcpy(t.entry, entries, sizeof(t.entry));
+    return t;
+}
+struct codes8 {
+    std::uint8_t entry[16];
+};
+inline codes8 make_codes(const std::uint8_t* entries) {
+    codes8 t;
+    std::memcpy(t.entry, entries, sizeof(t.entry));
+    return t;
+}
+/// Of the four low (high = 0) or high (high = 1) nibbles of each lane's bytes: the integers of bytes 0 and 2
+/// as the 16-bit halves of `even`, those of bytes 1 and 3 as the halves of `odd`.
+template <int high>
+void lookup_pairs(const codes16& table, dot_ints word, dot_ints& even, dot_ints& odd) {
+    for (int l = 0; l < 16; ++l) {
+        const std::uint32_t nibbles = static_cast<std::uint32_t>(word.lane[l]) >> (4 * high);
+        const auto at = [&](int byte) {
+            return std::uint32_t{static_cast<std::uint16_t>(table.entry[(nibbles >> (8 * byte)) & 15U])};
+        };
+        even.lane[l] = static_cast<std::int32_t>(at(0) | at(2) << 16);
+        odd.lane[l] = static_cast<std::int32_t>(at(1) | at(3) << 16);
+    }
+}
+/// Each byte, 0 to 15, looked up.
+inline dot_ints lookup_bytes(const codes8& table, dot_ints nibbles) {
+    for (int l = 0; l < 16; ++l) {
+        const auto n = static_cast<std::uint32_t>(nibbles.lane[l]);
+        std::uint32_t found = 0;
+        for (int byte = 0; byte < 4; ++byte) {
+            found |= std::uint32_t{table.entry[(n >> (8 * byte)) & 15U]} << (8 * byte);
+        }
+        nibbles.lane[l] = static_cast<std::int32_t>(found);
+    }
+    return nibbles;
 }
 
 }  // namespace nullm::inline NULLM_ABI::scalar

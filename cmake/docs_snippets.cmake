@@ -1,0 +1,10 @@
+# The documentation shows code that compiles: the blocks of docs/concepts.md, as one file of the static tests.
+set(_page ${PROJECT_SOURCE_DIR}/docs/concepts.md)
+set(_script ${PROJECT_SOURCE_DIR}/tests/docs_snippets.awk)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${_page} ${_script})
+set(docs_snippets ${CMAKE_CURRENT_BINARY_DIR}/docs/concepts.cpp)
+file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/docs)
+execute_process(COMMAND awk -f ${_script} ${_page} OUTPUT_FILE ${docs_snippets} RESULT_VARIABLE _result)
+if(NOT _result EQUAL 0)
+  message(FATAL_ERROR "no snippets in ${_page}, or one that is not closed")
+endif()

@@ -1,0 +1,51 @@
+#pragma once
+// Multiplies one tile of NF4 weights with one panel of activations, on the instruction set asked for.
+
+#include <nullm/linear/kernels.hpp>
+#include <nullm/linear/nf4_layout.hpp>
+#include <nullm/linear/nf4_tables.hpp>
+
+#define NULLM_KERNELS <nullm/linear/nf4_integer_kernels.inl>
+#include <nullm/core/simd/foreach_isa.hpp>
+
+#define NULLM_KERNELS <nullm/linear/nf4_float_kernels.inl>
+#include <nullm/core/simd/foreach_isa.hpp>
+
+#if defined(__x86_64__)
+NULLM_BEGIN_VNNI
+#define NULLM_ISA vnni
+#include <nullm/linear/nf4_integer_kernels.inl>
+#undef NULLM_ISA
+NULLM_END_TARGET
+#endif
+
+namespace nullm::inline NULLM_ABI {
+
+/// The kernel of an nf4_format with activations in blocks of type Block: activation_block or float_block.
+template <class Format, class Block>
+struct nf4_kernel;
+
+template <class Format, class Code>
+struct nf4_kernel<Format, activation_block<Code>> {
+    static tile_kernel<activation_block<Code>> on(isa level) {
+#if defined(__x86_64__)
+        if (level == isa::vnni) return vnni::multiply_nf4_tile<Format, Code>;
+        if (level == isa::avx512) return avx512::multiply_nf4_tile<Format, Code>;
+        if (level == isa::avx2) return avx2::multiply_nf4_tile<Format, Code>;
+#endif
+        return scalar::multiply_nf4_tile<Format, Code>;
+    }
+};
+
+template <class Format>
+struct nf4_kernel<Format, float_block> {
+    static tile_kernel<float_block> on(isa level) {
+#if defined(__x86_64__)
+        if (level >= isa::avx512) return avx512::multiply_nf4_float_tile<Format>;
+        if (level == isa::avx2) return avx2::multiply_nf4_float_tile<Format>;
+#endif
+        return scalar::multiply_nf4_float_tile<Format>;
+    }
+};
+
+}  // namespace nullm::inline NULLM_ABI

@@ -1,0 +1,25 @@
+#pragma once
+// Equality of bits.
+
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <span>
+
+namespace tensors {
+
+inline bool same_bits(std::span<const float> a, std::span<const float> b) {
+    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
+}
+
+/// As same_bits, but one NaN is as good as another.
+inline bool same_floats(std::span<const float> a, std::span<const float> b) {
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+        if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0) return false;
+    }
+    return true;
+}
+
+}  // namespace tensors
