@@ -31,6 +31,39 @@ static_assert(std::same_as<gate_of<dense>, always_open>);
 static_assert(std::same_as<model_of<dense>, model_of<quiet>>, "the presets share one loaded model");
 static_assert(!std::same_as<model_of<with_other_linear>, model_of<quiet>>);
 
+// Pairs: widths that a type fixes must agree; one that is open fits any.
+struct encoder_of_256 : poisson_encoder {
+    static constexpr std::size_t fixed_width = 256;
+};
+struct neuron_of_256 : quiet_neuron {
+    static constexpr std::size_t fixed_width = 256;
+};
+struct neuron_of_320 : quiet_neuron {
+    static constexpr std::size_t fixed_width = 320;
+};
+struct drive_of_256 : importance_drive {
+    using importance_drive::importance_drive;
+    static constexpr std::size_t fixed_width = 256;
+};
+struct matched : quiet {
+    using drive = drive_of_256;
+    using encoder = encoder_of_256;
+    using neuron = neuron_of_256;
+};
+struct mismatched : matched {
+    using neuron = neuron_of_320;
+};
+struct around_an_open_encoder : mismatched {
+    using encoder = poisson_encoder;
+};
+static_assert(width_of<importance_drive> == any_width && width_of<drive_of_256> == 256);
+static_assert(FeedsEncoder<importance_drive, encoder_of_256> && FeedsEncoder<drive_of_256, poisson_encoder>);
+static_assert(FeedsNeuron<encoder_of_256, neuron_of_256> && !FeedsNeuron<encoder_of_256, neuron_of_320>);
+static_assert(DrivesNeurons<drive_of_256, neuron_of_256> && !DrivesNeurons<drive_of_256, neuron_of_320>);
+static_assert(!FeedsEncoder<int, poisson_encoder> && !FeedsNeuron<poisson_encoder, int>);
+static_assert(GatePartsFit<quiet> && GatePartsFit<matched> && !GatePartsFit<mismatched>);
+static_assert(Policy<matched> && !Policy<mismatched> && !Policy<around_an_open_encoder>);
+
 // Drafters.
 struct echo_drafter {
     struct state {};
