@@ -1,7 +1,7 @@
 // The hand-written splitters against the original patterns, run by PCRE2.
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <nullm/text/pre_tokenizer.hpp>
-#include <nullm/text/utf8.hpp>
+#include <nullm/core/utf8.hpp>
 
 #include <support/catch.hpp>
 #include <text/vocabularies.hpp>

@@ -118,14 +118,14 @@ inline nf4_quant_state find_nf4_state(const safetensors_file& file, const std::s
     const auto& stored = states.front();
     const std::string where = file.tensor_place(stored.name);
     const std::string_view suffix = stored.name.substr(prefix.size());
-    if (suffix != nf4) throw error(where, "the format nf4", nullm::quoted(suffix));
+    if (suffix != nf4) throw error(where, "the format nf4", nullm::in_quotes(suffix));
     nf4_part(file, std::string(stored.name), safetensors_dtype::u8, stored.bytes.size());
     auto state = read_nf4_quant_state(
         {reinterpret_cast<const char*>(stored.bytes.data()), stored.bytes.size()}, where);
 
-    if (state.quant_type != nf4) throw error(where, "quant_type nf4", nullm::quoted(state.quant_type));
+    if (state.quant_type != nf4) throw error(where, "quant_type nf4", nullm::in_quotes(state.quant_type));
     if (state.dtype != "float32" && state.dtype != "bfloat16" && state.dtype != "float16") {
-        throw error(where, "dtype float32, bfloat16 or float16", nullm::quoted(state.dtype));
+        throw error(where, "dtype float32, bfloat16 or float16", nullm::in_quotes(state.dtype));
     }
     if (!std::has_single_bit(state.blocksize) || state.blocksize < 32 || state.blocksize > 4096) {
         throw error(where, "a blocksize that is a power of two from 32 to 4096",
@@ -138,7 +138,7 @@ inline nf4_quant_state find_nf4_state(const safetensors_file& file, const std::s
     }
     if (state.nested && (state.nested_blocksize != 256 || state.nested_dtype != "float32")) {
         throw error(where, "nested_blocksize 256 and nested_dtype float32",
-                    std::to_string(state.nested_blocksize) + " and " + nullm::quoted(state.nested_dtype));
+                    std::to_string(state.nested_blocksize) + " and " + nullm::in_quotes(state.nested_dtype));
     }
     return state;
 }

@@ -83,7 +83,7 @@ class gguf_file : public gguf_metadata {
         gguf_cursor cursor(bytes, name);
         const auto magic = cursor.number<std::array<char, 4>>("the GGUF magic");
         if (std::string_view(magic.data(), 4) != "GGUF") {
-            throw error(name, "a GGUF file (first bytes \"GGUF\")", quoted({magic.data(), 4}));
+            throw error(name, "a GGUF file (first bytes \"GGUF\")", in_quotes({magic.data(), 4}));
         }
         const auto version = cursor.number<std::uint32_t>("the GGUF version");
         if (version != 2 && version != 3) {
@@ -130,7 +130,7 @@ class gguf_file : public gguf_metadata {
         for (std::size_t i = 1; i < records_.size(); ++i) {
             if (records_[i].begin < records_[i - 1].end) {
                 throw error(tensor_place(records_[i].name), "bytes of its own",
-                            "bytes shared with " + quoted(records_[i - 1].name));
+                            "bytes shared with " + in_quotes(records_[i - 1].name));
             }
         }
         std::sort(records_.begin(), records_.end(),
@@ -139,7 +139,7 @@ class gguf_file : public gguf_metadata {
             std::adjacent_find(records_.begin(), records_.end(),
                                [](const record& a, const record& b) { return a.name == b.name; });
         if (twin != records_.end())
-            throw error(file_name(), "every tensor once", quoted(twin->name) + " twice");
+            throw error(file_name(), "every tensor once", in_quotes(twin->name) + " twice");
     }
 
     void read_tensor(gguf_cursor& cursor, std::uint64_t align) {

@@ -3,7 +3,8 @@
 
 #include <nullm/core/abi.hpp>
 #include <nullm/core/error.hpp>
-#include <nullm/io/gguf_text.hpp>
+#include <nullm/core/in_quotes.hpp>
+#include <nullm/core/utf8.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -49,7 +50,7 @@ class gguf_cursor {
         skip(size, what);
         const std::string_view found(reinterpret_cast<const char*>(bytes_.data()) + begin,
                                      static_cast<std::size_t>(size));
-        if (!is_utf8(found)) throw error(where(), escaped(what) + " in UTF-8", quoted(found));
+        if (!is_utf8(found)) throw error(where(), escaped(what) + " in UTF-8", in_quotes(found));
         return found;
     }
 

@@ -5,7 +5,7 @@
 #include <nullm/core/error.hpp>
 #include <nullm/core/tensor.hpp>
 #include <nullm/core/thread_pool.hpp>
-#include <nullm/io/gguf_text.hpp>
+#include <nullm/core/in_quotes.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -99,7 +99,7 @@ inline void verify_finite(std::span<const tensor_view> tensors, thread_pool& poo
     const std::size_t size = block_bytes(tensor.type);
     std::size_t block = 0;
     while (!detail::any_block_not_finite(tensor.row(row).data() + block * size, 1, tensor.type)) ++block;
-    throw error(std::string(place) + "tensor " + quoted(tensor.name) + ", row " + std::to_string(row) +
+    throw error(std::string(place) + "tensor " + in_quotes(tensor.name) + ", row " + std::to_string(row) +
                     ", byte " + std::to_string(row * tensor.row_bytes() + block * size),
                 "finite weights",
                 block_elements(tensor.type) == 1 ? "infinity or NaN" : "a block scale of infinity or NaN");

@@ -46,7 +46,7 @@ class gguf_metadata {
         const auto twin = std::adjacent_find(entries_.begin(), entries_.end(),
                                              [](const entry& a, const entry& b) { return a.key == b.key; });
         if (twin != entries_.end())
-            throw error(file_, "every metadata key once", quoted(twin->key) + " twice");
+            throw error(file_, "every metadata key once", in_quotes(twin->key) + " twice");
     }
 
     /// All entries, sorted by key.

@@ -3,7 +3,8 @@
 
 #include <nullm/core/abi.hpp>
 #include <nullm/core/error.hpp>
-#include <nullm/io/gguf_text.hpp>
+#include <nullm/core/in_quotes.hpp>
+#include <nullm/core/utf8.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -64,7 +65,7 @@ class nf4_state_events {
         } else if (key_ == "nested_dtype") {
             out_.nested_dtype = value;
         } else {
-            refuse_kind(nullm::quoted(value));
+            refuse_kind(nullm::in_quotes(value));
         }
         return true;
     }
@@ -84,7 +85,7 @@ class nf4_state_events {
             key_ = name;
             return true;
         }
-        refuse("the fields of a quant_state", nullm::quoted(name));
+        refuse("the fields of a quant_state", nullm::in_quotes(name));
     }
     bool end_object() {
         constexpr unsigned plain = 0x0F;
@@ -107,7 +108,7 @@ class nf4_state_events {
         return true;
     }
     bool parse_error(std::size_t position, const std::string& token, const nlohmann::json::exception&) {
-        refuse("JSON", nullm::quoted(token) + " at byte " + std::to_string(position));
+        refuse("JSON", nullm::in_quotes(token) + " at byte " + std::to_string(position));
     }
 
  private:
@@ -141,7 +142,7 @@ inline nf4_quant_state read_nf4_quant_state(std::string_view json, std::string_v
     constexpr std::size_t longest = 4096;
     if (json.size() > longest) throw error(where, "at most 4096 bytes", std::to_string(json.size()));
     if (json.empty() || json.front() != '{' || json.find('\0') != json.npos || !is_utf8(json)) {
-        throw error(where, "JSON that starts with {", nullm::quoted(json));
+        throw error(where, "JSON that starts with {", nullm::in_quotes(json));
     }
     nf4_quant_state out;
     detail::nf4_state_events events(where, out);

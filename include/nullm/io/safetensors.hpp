@@ -4,7 +4,7 @@
 #include <nullm/core/abi.hpp>
 #include <nullm/core/error.hpp>
 #include <nullm/core/tensor.hpp>
-#include <nullm/io/gguf_text.hpp>
+#include <nullm/core/in_quotes.hpp>
 #include <nullm/io/mapped_file.hpp>
 #include <nullm/io/safetensors_dtype.hpp>
 #include <nullm/io/safetensors_header.hpp>
@@ -108,7 +108,7 @@ class safetensors_file {
     const std::string& file_name() const { return file_; }
     /// "<file>: tensor <name>", for errors about a tensor.
     std::string tensor_place(std::string_view name) const {
-        return file_ + ": tensor " + nullm::quoted(name);
+        return file_ + ": tensor " + nullm::in_quotes(name);
     }
 
  private:
@@ -207,12 +207,12 @@ class safetensors_file {
         const auto twin = std::adjacent_find(tensors_.begin(), tensors_.end(),
                                              [](const auto& a, const auto& b) { return a.name == b.name; });
         if (twin != tensors_.end())
-            throw error(file_, "every tensor once", nullm::quoted(twin->name) + " twice");
+            throw error(file_, "every tensor once", nullm::in_quotes(twin->name) + " twice");
         std::sort(metadata_.begin(), metadata_.end());
         const auto key = std::adjacent_find(metadata_.begin(), metadata_.end(),
                                             [](const auto& a, const auto& b) { return a.first == b.first; });
         if (key != metadata_.end()) {
-            throw error(file_, "every key of __metadata__ once", nullm::quoted(key->first) + " twice");
+            throw error(file_, "every key of __metadata__ once", nullm::in_quotes(key->first) + " twice");
         }
     }
 

@@ -3,7 +3,8 @@
 
 #include <nullm/core/abi.hpp>
 #include <nullm/core/error.hpp>
-#include <nullm/io/gguf_text.hpp>
+#include <nullm/core/in_quotes.hpp>
+#include <nullm/core/utf8.hpp>
 #include <nullm/io/safetensors_dtype.hpp>
 
 #include <cstddef>
@@ -88,11 +89,12 @@ class safetensors_events {
         }
         if (at_ == place::tensor && field_ == field::dtype) {
             const auto dtype = safetensors_dtype_of(value);
-            if (!dtype) refuse("a dtype of the format, such as F32, F16, BF16 or U8", nullm::quoted(value));
+            if (!dtype)
+                refuse("a dtype of the format, such as F32, F16, BF16 or U8", nullm::in_quotes(value));
             out_.tensors.back().dtype = *dtype;
             return true;
         }
-        return scalar(nullm::quoted(value));
+        return scalar(nullm::in_quotes(value));
     }
     bool binary(std::vector<std::uint8_t>&) { return scalar("binary data"); }
 
@@ -159,8 +161,9 @@ class safetensors_events {
         constexpr std::size_t shown = 48;
         const std::string_view all = token;
         throw error(std::string(file_) + ", byte " + std::to_string(7 + position), "a header of JSON",
-                    token.empty() ? "its end"
-                                  : nullm::quoted(all.substr(all.size() > shown ? all.size() - shown : 0)));
+                    token.empty()
+                        ? "its end"
+                        : nullm::in_quotes(all.substr(all.size() > shown ? all.size() - shown : 0)));
     }
 
  private:
@@ -176,9 +179,9 @@ class safetensors_events {
         if (in_metadata_) {
             const bool key = at_ == place::metadata && !out_.metadata.empty();
             return file + ": __metadata__" +
-                   (key ? " " + nullm::quoted(out_.view(out_.metadata.back().key)) : std::string());
+                   (key ? " " + nullm::in_quotes(out_.view(out_.metadata.back().key)) : std::string());
         }
-        return file + ": tensor " + nullm::quoted(out_.view(name_));
+        return file + ": tensor " + nullm::in_quotes(out_.view(name_));
     }
     bool takes_numbers() const { return at_ == place::shape || at_ == place::offsets; }
     [[noreturn]] void refuse_number(std::string_view found) const {
@@ -266,7 +269,7 @@ class safetensors_events {
 inline safetensors_header read_safetensors_header(std::string_view json, std::string_view file) {
     const std::string place(file);
     if (json.empty() || json.front() != '{') {
-        const std::string found = json.empty() ? "an empty header" : nullm::quoted(json.substr(0, 8));
+        const std::string found = json.empty() ? "an empty header" : nullm::in_quotes(json.substr(0, 8));
         throw error(place + ", byte 8", "a header that starts with {", found);
     }
     if (!is_utf8(json)) throw error(place + ": header", "UTF-8", "other bytes");

@@ -3,8 +3,9 @@
 
 #include <nullm/core/abi.hpp>
 #include <nullm/core/error.hpp>
+#include <nullm/core/in_quotes.hpp>
+#include <nullm/core/utf8.hpp>
 #include <nullm/io/atomic_file.hpp>
-#include <nullm/io/gguf_text.hpp>
 #include <nullm/io/safetensors_dtype.hpp>
 
 #include <algorithm>
@@ -27,7 +28,7 @@ class safetensors_writer {
     /// Throws nullm::error if key or value is not UTF-8. A key set again takes the new value.
     void set_metadata(std::string key, std::string value) {
         if (!is_utf8(key) || !is_utf8(value))
-            throw error("safetensors metadata", "UTF-8", nullm::quoted(key));
+            throw error("safetensors metadata", "UTF-8", nullm::in_quotes(key));
         metadata_[std::move(key)] = std::move(value);
     }
 
@@ -35,7 +36,7 @@ class safetensors_writer {
     /// nullm::error if the name is taken or not UTF-8, or shape, type and bytes disagree.
     void add(std::string name, safetensors_dtype dtype, std::vector<std::uint64_t> shape,
              std::span<const std::byte> bytes) {
-        const std::string where = "safetensors tensor " + nullm::quoted(name);
+        const std::string where = "safetensors tensor " + nullm::in_quotes(name);
         if (!is_utf8(name)) throw error(where, "a name in UTF-8", "other bytes");
         if (name == "__metadata__") throw error(where, "a name the format does not use itself", "it");
         if (shape.size() > safetensors_limits::dimensions) {

@@ -178,7 +178,7 @@ class checkpoint {
         const bool bias = name.ends_with(".bias");
         throw error(file.file_name(),
                     "only the tensors of a plain llama" + std::string(bias ? " without biases" : ""),
-                    quoted(name));
+                    in_quotes(name));
     }
 
     void verify_weights(thread_pool* pool) const {
@@ -203,7 +203,7 @@ inline bpe_vocabulary checkpoint::vocabulary() const {
     if (!model) throw error(from.where("tokenizer.ggml.model"), "\"gpt2\" (byte-level BPE)", "none");
     if (*model != "gpt2") {
         throw error(from.where("tokenizer.ggml.model"), "\"gpt2\" (byte-level BPE)",
-                    quoted(*model) + (*model == "llama" ? " (SentencePiece)" : ""));
+                    in_quotes(*model) + (*model == "llama" ? " (SentencePiece)" : ""));
     }
     const auto tokens = from.find_strings("tokenizer.ggml.tokens");
     const auto merges = from.find_strings("tokenizer.ggml.merges");
@@ -213,7 +213,7 @@ inline bpe_vocabulary checkpoint::vocabulary() const {
     if (!merges) throw error(from.where("tokenizer.ggml.merges"), "an array of strings", "none");
     if (!pre_tokenizer) throw error(from.where("tokenizer.ggml.pre"), "the name of a pre-tokenizer", "none");
     if (escaped(*pre_tokenizer) != *pre_tokenizer) {  // whoever refuses the name prints it
-        throw error(from.where("tokenizer.ggml.pre"), "a short name in ASCII", quoted(*pre_tokenizer));
+        throw error(from.where("tokenizer.ggml.pre"), "a short name in ASCII", in_quotes(*pre_tokenizer));
     }
     if (tokens->size() != config().vocabulary) {
         throw error(from.where("tokenizer.ggml.tokens"),

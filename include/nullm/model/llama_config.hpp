@@ -115,13 +115,13 @@ inline void verify_plain_llama(const gguf_file& file, std::size_t context, std::
         if (!entry.key.starts_with(prefix)) continue;
         const std::string_view rest = entry.key.substr(prefix.size());
         if (std::find(known.begin(), known.end(), rest) == known.end()) {
-            throw error(file.file_name(), "llama metadata this version understands", quoted(entry.key));
+            throw error(file.file_name(), "llama metadata this version understands", in_quotes(entry.key));
         }
     }
     const llama_keys keys(file);
     const auto scaling = file.find_string("llama.rope.scaling.type");
     if (scaling && *scaling != "none") {
-        throw error(file.where("llama.rope.scaling.type"), "none or \"none\"", quoted(*scaling));
+        throw error(file.where("llama.rope.scaling.type"), "none or \"none\"", in_quotes(*scaling));
     }
     for (const char* const key :
          {"rope.scaling.factor", "rope.scaling.attn_factor", "rope.scale_linear", "logit_scale"}) {
@@ -134,7 +134,7 @@ inline void verify_plain_llama(const gguf_file& file, std::size_t context, std::
     keys.require_neutral("use_parallel_residual", file.find_bool("llama.use_parallel_residual"), false);
     const auto layout = file.find_string("llama.tensor_data_layout");
     if (layout && *layout != "Meta AI original pth") {
-        throw error(file.where("llama.tensor_data_layout"), "\"Meta AI original pth\"", quoted(*layout));
+        throw error(file.where("llama.tensor_data_layout"), "\"Meta AI original pth\"", in_quotes(*layout));
     }
     const auto scale = file.find_f32("llama.attention.scale");
     const float usual = 1.0F / std::sqrt(static_cast<float>(head_size));
@@ -157,7 +157,7 @@ inline llama_config read_llama_config(const gguf_file& file) {
     const auto architecture = file.find_string("general.architecture");
     if (!architecture) throw error(file.where("general.architecture"), "\"llama\"", "none");
     if (*architecture != "llama") {
-        throw error(file.where("general.architecture"), "\"llama\"", quoted(*architecture));
+        throw error(file.where("general.architecture"), "\"llama\"", in_quotes(*architecture));
     }
     constexpr std::size_t million = 1U << 20;
     const detail::llama_keys keys(file);

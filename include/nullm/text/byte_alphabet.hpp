@@ -2,7 +2,7 @@
 // GPT-2's byte-level alphabet: every byte as one visible character, so that vocabularies can be text files.
 
 #include <nullm/core/abi.hpp>
-#include <nullm/text/utf8.hpp>
+#include <nullm/core/utf8.hpp>
 
 #include <array>
 #include <cstdint>

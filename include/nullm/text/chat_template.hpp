@@ -6,7 +6,7 @@
 #include <nullm/core/token.hpp>
 #include <nullm/text/tokenizer.hpp>
 #include <nullm/text/unicode.hpp>
-#include <nullm/text/utf8.hpp>
+#include <nullm/core/utf8.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -4,7 +4,7 @@
 #include <nullm/core/abi.hpp>
 #include <nullm/core/error.hpp>
 #include <nullm/text/unicode.hpp>
-#include <nullm/text/utf8.hpp>
+#include <nullm/core/utf8.hpp>
 
 #include <cstddef>
 #include <cstdint>

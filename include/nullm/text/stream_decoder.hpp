@@ -4,7 +4,7 @@
 #include <nullm/core/abi.hpp>
 #include <nullm/core/token.hpp>
 #include <nullm/text/tokenizer.hpp>
-#include <nullm/text/utf8.hpp>
+#include <nullm/core/utf8.hpp>
 
 #include <string>
 #include <string_view>

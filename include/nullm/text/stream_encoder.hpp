@@ -8,7 +8,7 @@
 #include <nullm/text/pre_tokenizer.hpp>
 #include <nullm/text/tokenizer.hpp>
 #include <nullm/text/unicode.hpp>
-#include <nullm/text/utf8.hpp>
+#include <nullm/core/utf8.hpp>
 
 #include <cstddef>
 #include <string>

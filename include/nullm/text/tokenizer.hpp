@@ -9,7 +9,7 @@
 #include <nullm/text/pre_tokenizer.hpp>
 #include <nullm/text/special_matcher.hpp>
 #include <nullm/text/token_index.hpp>
-#include <nullm/text/utf8.hpp>
+#include <nullm/core/utf8.hpp>
 #include <nullm/text/vocabulary_check.hpp>
 
 #include <algorithm>

@@ -3,12 +3,13 @@
 
 #include <nullm/core/abi.hpp>
 #include <nullm/core/error.hpp>
+#include <nullm/core/in_quotes.hpp>
 #include <nullm/core/token.hpp>
+#include <nullm/core/utf8.hpp>
 #include <nullm/text/bpe_vocabulary.hpp>
 #include <nullm/text/byte_alphabet.hpp>
 #include <nullm/text/merge_table.hpp>
 #include <nullm/text/token_index.hpp>
-#include <nullm/text/utf8.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -98,18 +99,18 @@ struct checked_vocabulary {
         if (normal) {
             const auto bytes = from_byte_alphabet(spelling);
             if (!bytes)
-                throw error(place("token", i), "characters of the byte-level alphabet", quoted(spelling));
+                throw error(place("token", i), "characters of the byte-level alphabet", in_quotes(spelling));
             tokens.push_back(*bytes);
         } else {
             if (check_utf8(spelling).status != utf8_status::complete) {
-                throw error(place("token", i), "valid UTF-8", quoted(spelling));
+                throw error(place("token", i), "valid UTF-8", in_quotes(spelling));
             }
             tokens.push_back(spelling);
         }
         const token_id same = (normal ? words : specials).insert(id, tokens);
         if (same != token_index::none) {
             throw error(place("token", i), "distinct tokens",
-                        quoted(spelling) + ", which is " + std::to_string(same) + " too");
+                        in_quotes(spelling) + ", which is " + std::to_string(same) + " too");
         }
     }
 
@@ -121,17 +122,17 @@ struct checked_vocabulary {
             const std::string_view line = lines[rank];
             const std::size_t space = line.find(' ');
             if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
-                throw error(place("merge", rank), "two tokens with a space between", quoted(line));
+                throw error(place("merge", rank), "two tokens with a space between", in_quotes(line));
             }
             const token_id left = word(rank, line.substr(0, space));
             const token_id right = word(rank, line.substr(space + 1));
             const std::string joint = std::string(tokens[left]) + std::string(tokens[right]);
             const token_id result = words.find(joint, tokens);
             if (result == token_index::none) {
-                throw error(place("merge", rank), "parts that join to a token", quoted(line));
+                throw error(place("merge", rank), "parts that join to a token", in_quotes(line));
             }
             if (!merges.insert(left, right, static_cast<std::uint32_t>(rank), result)) {
-                throw error(place("merge", rank), "distinct merges", quoted(line) + " again");
+                throw error(place("merge", rank), "distinct merges", in_quotes(line) + " again");
             }
         }
     }
@@ -139,7 +140,7 @@ struct checked_vocabulary {
     token_id word(std::size_t rank, std::string_view spelling) const {
         const auto bytes = from_byte_alphabet(spelling);
         const token_id id = bytes ? words.find(*bytes, tokens) : token_index::none;
-        if (id == token_index::none) throw error(place("merge", rank), "normal tokens", quoted(spelling));
+        if (id == token_index::none) throw error(place("merge", rank), "normal tokens", in_quotes(spelling));
         return id;
     }
 
@@ -154,14 +155,7 @@ struct checked_vocabulary {
             const int high = digit(spelling[3]), low = digit(spelling[4]);
             if (high >= 0 && low >= 0) return static_cast<char>(high * 16 + low);
         }
-        throw error(place("token", i), "a byte as in <0x0A>", quoted(spelling));
-    }
-
-    /// A hostile file's string made fit for a message: short, and printable.
-    static std::string quoted(std::string_view text) {
-        std::string out = "\"";
-        for (const char c : text.substr(0, 64)) out += c >= ' ' && c <= '~' ? c : '?';
-        return out + (text.size() > 64 ? "...\"" : "\"");
+        throw error(place("token", i), "a byte as in <0x0A>", in_quotes(spelling));
     }
 };
 

@@ -78,6 +78,9 @@ inline utf8_prefix check_utf8(std::string_view text, std::size_t from = 0) noexc
     return {at, utf8_status::complete};
 }
 
+/// Whether all of the text is well-formed.
+inline bool is_utf8(std::string_view text) noexcept { return check_utf8(text).status == utf8_status::complete; }
+
 /// Appends `value` (a Unicode scalar value) to `out`.
 inline void append_utf8(std::string& out, char32_t value) {
     const auto tail = [&](unsigned shift) { out += static_cast<char>(0x80U | ((value >> shift) & 0x3FU)); };
