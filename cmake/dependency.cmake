@@ -14,8 +14,10 @@ macro(nullm_dependency name target repository tag)
     # dependency's own install rules before CMake 3.28.
     FetchContent_Declare(${name} GIT_REPOSITORY ${repository} GIT_TAG ${tag} GIT_SHALLOW ON SOURCE_SUBDIR fetched-only)
     FetchContent_MakeAvailable(${name})
-    string(TOLOWER ${name} _fetched)
-    add_subdirectory(${${_fetched}_SOURCE_DIR} ${${_fetched}_BINARY_DIR} EXCLUDE_FROM_ALL)
+    if(NOT TARGET ${target})  # it is there if the including project declared it first, in its own way
+      string(TOLOWER ${name} _fetched)
+      add_subdirectory(${${_fetched}_SOURCE_DIR} ${${_fetched}_BINARY_DIR} EXCLUDE_FROM_ALL)
+    endif()
   endif()
 endmacro()
 

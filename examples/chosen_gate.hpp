@@ -48,10 +48,14 @@ class chosen_gate {
             [&](const auto& gate) {
                 auto& inner = inner_of(gate, passed.rest);
                 auto& now = std::get<std::remove_cvref_t<decltype(inner.now)>>(passed.now);
-                std::swap(inner.now, now);
-                const auto decision = gate.step(inner, input);
-                std::swap(inner.now, now);
-                return decision;
+                struct lent {  // given back also if the step throws
+                    decltype(inner.now)&at, &owner;
+                    lent(decltype(inner.now)& a, decltype(inner.now)& b) : at(a), owner(b) {
+                        std::swap(at, owner);
+                    }
+                    ~lent() { std::swap(at, owner); }
+                } const loan(inner.now, now);
+                return gate.step(inner, input);
             },
             gate_);
     }

@@ -9,14 +9,40 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <stdexcept>
 #include <string>
+#include <thread>
 
 namespace cli {
+
+/// Refuses options that another one leaves nothing to do for.
+inline void refuse_idle_options(const options& chosen) {
+    const auto refuse = [](bool idle, const char* option, const char* expected, const char* found) {
+        if (idle) throw nullm::error(option, expected, found);
+    };
+    if (chosen.policy == policy::seed_literal) {
+        const char* const without =
+            "a policy other than seed-literal, which has a gate of its own and no drafts";
+        refuse(chosen.gate.has_value(), "--gate", without, "seed-literal");
+        refuse(chosen.drafter.has_value(), "--drafter", without, "seed-literal");
+        refuse(chosen.max_pending.has_value(), "--max-pending", without, "seed-literal");
+        refuse(chosen.max_silence != 0, "--max-silence", without, "seed-literal");
+        refuse(chosen.explore != 0, "--explore", without, "seed-literal");
+        return;
+    }
+    const bool dense = chosen.policy == policy::dense;
+    const gate used = chosen.gate.value_or(dense ? gate::open : gate::spike);
+    refuse(chosen.theta && used == gate::open, "--theta", "a gate that can be shut", "an open one");
+    refuse(chosen.theta && chosen.target_skip, "--theta", "--theta or --target-skip", "both");
+    refuse(chosen.target_skip && used != gate::spike, "--target-skip", "the spiking gate",
+           used == gate::open ? "an open one" : "a random one");
+}
 
 /// The gate the options ask for; `usual` and `theta` are what the policy and the program would take.
 inline chosen_gate make_gate(const options& chosen, gate usual, float theta, const nullm::checkpoint& file,
@@ -51,7 +77,9 @@ inline double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 /// The first line of --stats: what was run, and on what.
-inline std::string heading(const options& chosen, const nullm::checkpoint& file, unsigned threads) {
+inline std::string heading(const options& chosen, const nullm::checkpoint& file) {
+    const unsigned threads =
+        chosen.threads != 0 ? chosen.threads : std::max(1U, std::thread::hardware_concurrency());
     return "nullm: " + std::string(file.name()) + ", policy " + name_of(chosen.policy) + ", weights " +
            name_of(chosen.linear) + ", arithmetic " + name_of(chosen.computes_in()) + ", attention " +
            name_of(chosen.attends()) + ", cache " + name_of(chosen.cache) + ", kernels " +
@@ -105,6 +133,7 @@ int guarded(const char* program, CLI::App& app, int argc, char** argv, Body body
     try {
         app.parse(argc, argv);
         body();
+        if (!std::cout.flush()) throw std::runtime_error("standard output cannot be written");
         return 0;
     } catch (const CLI::Success& request) {  // --help
         return app.exit(request);

@@ -111,7 +111,9 @@ outcome write_literally(const cli::options& chosen, const cli::chosen_model& mod
     const nullm::temperature_sampler sampler(
         {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
     nullm::literal_writer writer(
-        model, cli::chosen_model::state(model, {.threads = chosen.threads, .context = chosen.context}),
+        model,
+        cli::chosen_model::state(
+            model, {.threads = chosen.threads, .context = chosen.context, .sample_from = prompt.size()}),
         nullm::make_gate<nullm::seed_literal>(file, tokens, settings), sampler, prompt,
         {.max_tokens = limits.max_tokens, .stop_tokens = limits.stop_tokens, .seed = limits.seed});
     const auto start = clock_type::now();
@@ -171,8 +173,7 @@ void generate(const cli::options& chosen) {
     const auto drafter = chosen.drafter.value_or(quiet ? cli::drafter::ngram : cli::drafter::none);
 
     const cli::chosen_model model = cli::load_model(chosen, file);
-    if (chosen.stats)
-        std::cerr << cli::heading(chosen, file, nullm::thread_pool(chosen.threads).size()) << '\n';
+    if (chosen.stats) std::cerr << cli::heading(chosen, file) << '\n';
     display screen(chosen, tokens);
     const auto result = [&] {
         if (chosen.policy == cli::policy::seed_literal) {
@@ -228,6 +229,7 @@ int main(int argc, char** argv) {
             throw nullm::error("command line", "--prompt, --prompt-file or -", "none of them");
         }
         if (dash->count() > 0) chosen.prompt_file = "-";
+        cli::refuse_idle_options(chosen);
         generate(chosen);
     });
 }

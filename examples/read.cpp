@@ -81,7 +81,7 @@ class display {
         if (chosen_.format == cli::format::jsonl) {
             auto line = cli::to_json(step, answer);
             line["input"] = input;
-            std::cout << line << '\n';
+            std::cout << line << std::endl;  // whoever follows a stream wants it now
         } else {
             terminal_.write(text);
             if (step.token) answer_text(answer);
@@ -90,7 +90,7 @@ class display {
     void show_answer(const nullm::step& step) {
         const std::string answer = cli::text_of(tokens_, std::span(&*step.token, 1));
         if (chosen_.format == cli::format::jsonl)
-            std::cout << cli::to_json(step, answer) << '\n';
+            std::cout << cli::to_json(step, answer) << std::endl;
         else
             answer_text(answer);
     }
@@ -152,8 +152,7 @@ void read_text(const cli::options& chosen) {
 
     const cli::chosen_model model = cli::load_model(chosen, file);
     cli::chosen_model::state state(model, {.threads = chosen.threads, .context = chosen.context});
-    if (chosen.stats)
-        std::cerr << cli::heading(chosen, file, nullm::thread_pool(chosen.threads).size()) << '\n';
+    if (chosen.stats) std::cerr << cli::heading(chosen, file) << '\n';
     const nullm::temperature_sampler sampler(
         {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
     const auto usual = chosen.policy == cli::policy::dense ? cli::gate::open : cli::gate::spike;
@@ -213,6 +212,7 @@ int main(int argc, char** argv) {
             throw nullm::error("--policy", "quiet, dense or long-context (seed-literal only writes)",
                                "seed-literal");
         }
+        cli::refuse_idle_options(chosen);
         read_text(chosen);
     });
 }

@@ -64,8 +64,9 @@ std::unique_ptr<const any_model> make_model(const options& chosen, const nullm::
     const auto with = [&]<class T>(T) -> std::unique_ptr<const any_model> {
         const nullm::load_options how{.threads = chosen.threads};
         if (chosen.attends() == attention::lsh) {
-            return std::make_unique<
-                model_behind<nullm::llama<L, nullm::lsh_attention<nullm::lsh_shape{}, T>>>>(file, how);
+            using lsh = nullm::lsh_attention<nullm::lsh_shape{}, T>;
+            return std::make_unique<model_behind<nullm::llama<L, lsh>>>(
+                file, how, lsh{.sampler = {.seed = chosen.seed}});
         }
         return std::make_unique<model_behind<nullm::llama<L, nullm::exact_attention<T>>>>(file, how);
     };

@@ -1,6 +1,6 @@
 #pragma once
 // Everything, in the order a token meets it, but what reads JSON (nlohmann/json takes seconds to compile): io/safetensors.hpp,
-// io/safetensors_writer.hpp, io/bitsandbytes.hpp and model/spiking_lm_file.hpp are included by who needs them.
+// io/bitsandbytes.hpp, model/nf4_checkpoint.hpp and model/spiking_lm_file.hpp are included by who needs them, and so is io/safetensors_writer.hpp.
 
 #include <nullm/core/version.hpp>
 

@@ -2,8 +2,15 @@
 
 #include <support/catch.hpp>
 
-#include <numeric>
+#include <support/sanitized.hpp>
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <atomic>
 #include <stdexcept>
+#include <system_error>
+#include <vector>
 
 TEST_CASE("ranges cover every index once and respect the grain", "[core]") {
     for (const unsigned threads : {1U, 2U, 5U}) {
@@ -43,4 +50,26 @@ TEST_CASE("an exception in a range reaches the caller and the pool goes on worki
         pool.for_each_range(10, 1, [&](std::size_t, std::size_t) { ++after; });
         CHECK(after == 10);
     }
+}
+
+TEST_CASE("a pool the system has no threads for is refused, not waited for", "[core]") {
+    if (support::sanitized) return;  // AddressSanitizer itself needs more memory than is left here
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(20);  // a child that hangs is ended, and so seen
+        const rlimit little{300U << 20, 300U << 20};
+        setrlimit(RLIMIT_AS, &little);
+        try {
+            nullm::thread_pool pool(200);
+        } catch (const std::system_error&) {
+            _exit(7);
+        } catch (const std::bad_alloc&) {
+            _exit(7);
+        }
+        _exit(0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 7);
 }

@@ -6,6 +6,7 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -21,12 +22,12 @@ namespace fs = std::filesystem;
 struct scratch {
     fs::path folder;
     fs::path model;
-    scratch() {
+    explicit scratch(std::size_t context = 96) {
         std::string pattern = (fs::temp_directory_path() / "nullm-cli-XXXXXX").string();
         REQUIRE(mkdtemp(pattern.data()) != nullptr);
         folder = pattern;
         support::synthetic_spec spec;
-        spec.context = 96;
+        spec.context = context;
         model = support::write_synthetic_checkpoint(spec, folder);
     }
     scratch(const scratch&) = delete;
@@ -139,10 +140,31 @@ TEST_CASE("every kind of weights and attention writes the same text gated and de
         REQUIRE(gated.code == 0);
         CHECK(gated.lines().back().at("summary").at("token_ids") == dense.lines().back().at("summary").at("token_ids"));
     }
-    const auto far = generate(here, prompt + "--policy long-context --stats");
-    CHECK(far.code == 0);
-    CHECK(far.err.find("attention lsh") != std::string::npos);
     CHECK(generate(here, prompt + "--stats").err.find("attention exact") != std::string::npos);
+}
+
+TEST_CASE("a long context is sampled, by the seed, and gated writes what ungated does", "[examples]") {
+    const scratch here(1400);  // sampled from position 863 on
+    std::string text;
+    for (int i = 0; text.size() < 1000; ++i) text += static_cast<char>('a' + i * i % 23);
+    const std::string prompt =
+        "--prompt-file " + here.file("long", text).string() + " --max-tokens 200 --format jsonl --stats --attention lsh ";
+    const auto gated = generate(here, prompt + "--policy long-context --gate random --theta 0.3");
+    REQUIRE(gated.code == 0);
+    CHECK(gated.err.find("attention lsh") != std::string::npos);
+    CHECK(gated.err.find("sampled ") != std::string::npos);
+    const auto dense = generate(here, prompt + "--policy dense");
+    const auto ids = [](const outcome& run) { return run.lines().back().at("summary").at("token_ids"); };
+    CHECK(ids(gated) == ids(dense));
+}
+
+TEST_CASE("output that cannot be written is a failure", "[examples]") {
+    const scratch here;
+    const std::string command = std::string(NULLM_GENERATE) + " --model " + here.model.string() +
+                                " --prompt abc --tokenize >/dev/full 2>/dev/null";
+    const int status = std::system(command.c_str());
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 1);
 }
 
 TEST_CASE("read answers where the gate fires, and whatever the chunking", "[examples]") {
@@ -195,6 +217,9 @@ TEST_CASE("bad usage and bad input end with one sentence and exit code 2", "[exa
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --top-p 0", "top_p"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --policy loud", "loud"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --linear nf5", "nf5"},
+        {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --policy seed-literal --gate open", "--gate"},
+        {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --gate open --theta 0.3", "--theta"},
+        {NULLM_READ, "--model " + here.model.string() + " - --policy dense --target-skip 0.5 </dev/null", "--target-skip"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --attention sketch", "sketch"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --linear f32 --arith i8", "--arith f32"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --context 97", "context"},

@@ -81,6 +81,41 @@ TEST_CASE("a full disk is one clear sentence, and leaves the older file", "[io]"
     CHECK(files_in(directory.path()) == 1);
 }
 
+TEST_CASE("a file whose writing failed cannot be put in place", "[io]") {
+    const support::scratch_directory directory;
+    const auto path = directory.write("out", std::vector<std::byte>(3));
+    const auto before = std::signal(SIGXFSZ, SIG_IGN);
+    {
+        nullm::atomic_file file(path);
+        {
+            const size_limit full(4096);
+            CHECK_THROWS_AS(file.write(std::string(10000, 'x')), nullm::error);
+        }
+        CHECK_THROWS_AS(file.commit(), nullm::error);
+    }
+    std::signal(SIGXFSZ, before);
+    CHECK(bytes_of_file(path.string()).size() == 3);
+    CHECK(files_in(directory.path()) == 1);
+}
+
+TEST_CASE("a replaced file stays as private as it was, and a link stays a link", "[io]") {
+    static_assert(!std::is_copy_assignable_v<nullm::atomic_file> &&
+                  !std::is_copy_constructible_v<nullm::atomic_file>);
+    const support::scratch_directory directory;
+    const auto path = directory.write("out", std::vector<std::byte>(3));
+    const auto link = directory.path() / "link";
+    std::filesystem::permissions(path,
+                                 std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    std::filesystem::create_symlink(path, link);
+    nullm::atomic_file file(link);
+    file.write("four");
+    file.commit();
+    CHECK(std::filesystem::is_symlink(link));
+    CHECK(bytes_of_file(path.string()).size() == 4);
+    CHECK(std::filesystem::status(path).permissions() ==
+          (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
+}
+
 TEST_CASE("a writer that is killed leaves no output", "[io]") {
     const support::scratch_directory directory;
     const auto path = directory.path() / "out";

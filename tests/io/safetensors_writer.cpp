@@ -60,6 +60,22 @@ TEST_CASE("safetensors: names and metadata of any text come back", "[io]") {
     }
 }
 
+TEST_CASE("safetensors: tensors are stored by dtype, widest first, then by name", "[io]") {
+    safetensors_writer writer;
+    const std::vector<std::byte> bytes(4);
+    writer.add("a", safetensors_dtype::f16, {2}, bytes);
+    writer.add("b", safetensors_dtype::bf16, {2}, bytes);
+    writer.add("d", safetensors_dtype::f32, {1}, bytes);
+    writer.add("c", safetensors_dtype::f32, {1}, bytes);
+    writer.add("empty", safetensors_dtype::f32, {std::uint64_t{1} << 61, 0}, {});
+    const auto file = writer.file();
+    const nullm::safetensors_file read(file, "m");
+    const auto at = [&](const char* name) { return read.at(name).bytes.data(); };
+    CHECK(at("c") < at("d"));
+    CHECK(at("d") < at("b"));
+    CHECK(at("b") < at("a"));
+}
+
 TEST_CASE("safetensors: tensors of every dtype come back, aligned", "[io]") {
     safetensors_writer writer;
     std::vector<std::byte> bytes(1024);

@@ -83,6 +83,7 @@ TEST_CASE("the original network reads a text as snnTorch does", "[model]") {
     const auto ids = reader["ids"].get<std::vector<token_id>>();
     const std::size_t n = ids.size();
     REQUIRE(n == 40);
+    REQUIRE(model.width() == 48);
 
     // Spikes of the encoder.
     const auto expected_input = golden::decode_base64(reader["input_spikes_u8_b64"]);
@@ -133,6 +134,8 @@ TEST_CASE("the original network reads a text as snnTorch does", "[model]") {
 }
 
 TEST_CASE("the original loop never says a word", "[model]") {
+    // The fixture's draws cannot be seen here, only their outcome: an input of 0 or 1 never rises above 1, whatever
+    // is drawn. The first test holds the draws themselves.
     // One step a call, a new membrane a call: a binary input of weight 1 reaches the threshold 1 and is not
     // above it. So no neuron ever spikes, every step is NULL, and token 0 is fed back from the second step
     // on.
@@ -393,7 +396,7 @@ TEST_CASE("a forward pass that throws has appended nothing", "[model]") {
 
 TEST_CASE("a file without what the network needs is refused", "[model]") {
     using net = model_with<poisson_encoder>;
-    const std::vector<float> values(12, 0.5F);
+    std::vector<float> values(12, 0.5F);
     const auto loading = [&](std::vector<std::uint64_t> embedding, std::vector<std::uint64_t> head,
                              std::vector<std::uint64_t> bias) {
         safetensors_writer out;
@@ -416,6 +419,10 @@ TEST_CASE("a file without what the network needs is refused", "[model]") {
     CHECK_THROWS_AS(loading({4, 3}, {3, 4}, {4}), error);
     CHECK_THROWS_AS(loading({4, 3}, {4, 3}, {3}), error);
     CHECK_THROWS_AS(loading({0, 3}, {0, 3}, {0}), error);
+    CHECK_THROWS_AS(loading({std::uint64_t{1} << 45, 0}, {}, {1}), error);  // and no such vocabulary's bias
+    values[11] = std::numeric_limits<float>::quiet_NaN();
+    CHECK_THROWS_AS(loading({4, 3}, {4, 3}, {4}), error);
+    values[11] = 0.5F;
     const tensor_view narrow{"e", tensor_type::f32, 4, 3, std::as_bytes(std::span(values))};
     const tensor_view other{"h", tensor_type::f32, 3, 4, std::as_bytes(std::span(values))};
     CHECK_THROWS_AS(net(narrow, other), error);

@@ -137,6 +137,7 @@ struct selects_with_a_changed_index : sampler_archetype {
 };
 static_assert(!nullm::SelectsKeys<selects_with_a_changed_index> &&
               !nullm::KeySampler<selects_with_a_changed_index>);
+static_assert(nullm::CountsKeys<nullm::lsh_attention<>> && !nullm::CountsKeys<nullm::exact_attention<float>>);
 struct weighs_without_dots : sampler_archetype {
     void weigh(const index&, const nullm::key_query&, std::size_t, scratch&, nullm::key_selection&) const {}
 };

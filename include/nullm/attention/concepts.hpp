@@ -7,6 +7,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <type_traits>
 
 namespace nullm::inline NULLM_ABI {
 
@@ -42,17 +43,18 @@ concept Attends = requires(const A attention, typename A::state& state, std::siz
 /// positions from n on, save() sets the index aside and restore() takes it back. Optional.
 template <class A>
 concept KeepsIndex = std::copyable<typename A::snapshot> &&
-                     requires(const A attention, typename A::state& state, const typename A::state& seen,
-                              const typename A::snapshot& saved, std::size_t n) {
-                         { attention.truncate(state, n) } -> std::same_as<void>;
-                         { attention.save(seen) } -> std::same_as<typename A::snapshot>;
-                         { attention.restore(state, saved) } -> std::same_as<void>;
-                     };
+    requires(const A attention, typename A::state& state, const typename A::state& seen,
+             const typename A::snapshot& saved, std::size_t n) {
+    { attention.truncate(state, n) } -> std::same_as<void>;
+    { attention.save(seen) } -> std::same_as<typename A::snapshot>;
+    { attention.restore(state, saved) } -> std::same_as<void>;
+};
 
 /// Counts what it reads, for the user to see. Optional.
 template <class A>
 concept CountsKeys = requires(const A attention, const typename A::state& seen) {
-    { attention.counts(seen) } -> std::copyable;
+    attention.counts(seen);
+    requires std::copyable<std::remove_cvref_t<decltype(attention.counts(seen))>>;
 };
 
 namespace detail {

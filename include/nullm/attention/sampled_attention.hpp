@@ -105,10 +105,10 @@ struct sampled_attention {
     /// The snapshot must be of the same description and model. One of a session that samples from another
     /// position is not of use: its keys are centred on another mean. The index is then empty, and built again
     /// when needed.
-    void restore(state& s, const snapshot& saved) const {
+    void restore(state& s, snapshot saved) const {  // by value: what follows does not throw
         if (saved.mean_end == s.mean_end_) {
-            s.index_ = saved.index;
-            s.means_ = saved.means;
+            s.index_ = std::move(saved.index);
+            s.means_ = std::move(saved.means);
         } else {
             truncate(s, 0);
         }

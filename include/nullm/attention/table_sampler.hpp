@@ -7,6 +7,7 @@
 #include <nullm/attention/lsh_shape.hpp>
 #include <nullm/attention/surprisal_table.hpp>
 #include <nullm/attention/table_index.hpp>
+#include <nullm/core/error.hpp>
 #include <nullm/core/simd.hpp>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include <memory>
 #include <numeric>
 #include <span>
+#include <string>
 #include <vector>
 
 #define NULLM_KERNELS <nullm/attention/surprisal.inl>
@@ -115,12 +117,17 @@ struct table_sampler {
 template <lsh_shape shape>
 class table_sampler<shape>::index {
  public:
-    index(const table_sampler&, const attention_shape& model, std::size_t first)
+    /// Throws error for a floor that is no probability.
+    index(const table_sampler& sampler, const attention_shape& model, std::size_t first)
         : kv_heads_(model.cache.kv_heads),
           head_size_(model.cache.head_size),
           tables_(model.cache.layers * kv_heads_, table_index(shape, first)),
           planes_(model.cache.layers),
-          surprisal_(std::make_shared<const surprisal_table>(shape)) {}
+          surprisal_(std::make_shared<const surprisal_table>(shape)) {
+        if (!(sampler.floor >= 0 && sampler.floor <= 1)) {
+            throw error("table sampler", "a floor from 0 to 1", std::to_string(sampler.floor));
+        }
+    }
 
     std::size_t end(std::size_t layer) const {
         std::size_t least = of(layer, 0).end();

@@ -22,20 +22,20 @@ namespace nullm::inline NULLM_ABI {
 /// way; ours split outputs, never sums.
 class thread_pool {
  public:
-    /// threads >= 1; 0 means one per hardware thread.
+    /// threads >= 1; 0 means one per hardware thread. Throws std::system_error if the system refuses one.
     explicit thread_pool(unsigned threads = 0) {
         if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
         workers_.reserve(threads - 1);
-        for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+        try {
+            for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+        } catch (...) {
+            stop();  // those that did start wait for work, and would be joined while they do
+            throw;
+        }
     }
     thread_pool(const thread_pool&) = delete;
     thread_pool& operator=(const thread_pool&) = delete;
-    ~thread_pool() {
-        stop_.store(true, std::memory_order_relaxed);
-        epoch_.fetch_add(1, std::memory_order_release);
-        epoch_.notify_all();
-        for (auto& worker : workers_) worker.join();
-    }
+    ~thread_pool() { stop(); }
 
     unsigned size() const { return static_cast<unsigned>(workers_.size()) + 1; }
 
@@ -82,6 +82,13 @@ class thread_pool {
 
  private:
     static constexpr int spins = 4000;  // about 20 microseconds: longer than the serial gaps inside a pass
+
+    void stop() {
+        stop_.store(true, std::memory_order_relaxed);
+        epoch_.fetch_add(1, std::memory_order_release);
+        epoch_.notify_all();
+        for (auto& worker : workers_) worker.join();
+    }
 
     static void pause() {
 #if defined(__x86_64__)
@@ -130,7 +137,7 @@ class thread_pool {
     alignas(cache_line) std::atomic<std::size_t> left_{0};  // ranges nobody has taken
     alignas(cache_line) std::atomic<std::uint32_t> epoch_{0};
     alignas(cache_line) std::atomic<std::size_t> done_{0};  // ranges that have run, or never will
-    std::atomic<bool> stop_{false};
+    alignas(cache_line) std::atomic<bool> stop_{false};
     void (*call_)(const void*, std::size_t, std::size_t) = nullptr;
     const void* context_ = nullptr;
     std::size_t count_ = 0;

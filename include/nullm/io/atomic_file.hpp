@@ -30,10 +30,14 @@ class atomic_file {
     /// Throws nullm::error if the directory cannot be written, or `path` is there and no regular file.
     explicit atomic_file(std::filesystem::path path) : path_(std::move(path)) {
         struct stat status = {};
-        if (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+        const int found = ::stat(path_.c_str(), &status);
+        if (found == 0 && !S_ISREG(status.st_mode)) {
             throw error(path_.string(), "a file to write",
-                        S_ISDIR(status.st_mode) ? "a directory" : "a device");
+                        S_ISDIR(status.st_mode) ? "a directory" : "a device, pipe or socket");
         }
+        const bool replaces = found == 0;
+        if (replaces)
+            path_ = std::filesystem::canonical(path_);  // what a link points to is replaced, not the link
         for (unsigned n = 0; file_ < 0; ++n) {
             part_ = path_.string() + ".part-" + std::to_string(::getpid()) + "-" + std::to_string(n);
             file_ = ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -41,8 +45,10 @@ class atomic_file {
                 throw error(path_.string(), "a file that can be written", reason(errno));
             }
         }
+        if (replaces) static_cast<void>(::fchmod(file_, status.st_mode & 07777));  // as private as it was
     }
     atomic_file(const atomic_file&) = delete;
+    atomic_file& operator=(const atomic_file&) = delete;
     ~atomic_file() {
         if (file_ >= 0) ::close(file_);
         if (!part_.empty()) ::unlink(part_.c_str());
@@ -53,7 +59,12 @@ class atomic_file {
         while (!bytes.empty()) {
             const auto done = ::write(file_, bytes.data(), std::min(bytes.size(), most));
             if (done < 0 && errno == EINTR) continue;
-            if (done < 0) fail("room for " + std::to_string(bytes.size()) + " more bytes", errno);
+            if (done < 0) {
+                const int code = errno;
+                if (file_ >= 0)
+                    ::close(std::exchange(file_, -1));  // what is half written is never put in place
+                fail("room for " + std::to_string(bytes.size()) + " more bytes", code);
+            }
             bytes = bytes.subspan(static_cast<std::size_t>(done));
         }
     }
@@ -61,6 +72,8 @@ class atomic_file {
 
     /// Waits until the bytes are on the disk, and gives the file its name. Nothing may be written afterwards.
     void commit() {
+        if (file_ < 0)
+            throw error(path_.string(), "a file that is whole", "one that failed or was put in place");
         if (::fsync(file_) != 0) fail("a file that can be written", errno);
         if (::close(std::exchange(file_, -1)) != 0) fail("a file that can be written", errno);
         if (::rename(part_.c_str(), path_.c_str()) != 0) fail("a file that can be written", errno);

@@ -112,7 +112,8 @@ inline nf4_quant_state find_nf4_state(const safetensors_file& file, const std::s
     const std::string prefix = weight + ".quant_state.bitsandbytes__";
     const auto states = file.starting_with(prefix);
     if (states.size() != 1) {
-        throw error(file.tensor_place(weight), "one tensor " + escaped(prefix) + "...",
+        throw error(file.tensor_place(weight),
+                    "one tensor whose name goes on with .quant_state.bitsandbytes__",
                     std::to_string(states.size()));
     }
     const auto& stored = states.front();

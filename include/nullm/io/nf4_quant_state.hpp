@@ -121,7 +121,8 @@ class nf4_state_events {
     }
     bool offset(double value) {
         out_.nested_offset = static_cast<float>(value);  // the shortest decimals of a float, read as a double
-        if (!std::isfinite(out_.nested_offset)) refuse("a finite nested_offset", std::to_string(value));
+        if (!std::isfinite(out_.nested_offset))
+            refuse("a finite nested_offset", "another number");
         return true;
     }
 

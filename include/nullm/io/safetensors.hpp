@@ -3,8 +3,8 @@
 
 #include <nullm/core/abi.hpp>
 #include <nullm/core/error.hpp>
-#include <nullm/core/tensor.hpp>
 #include <nullm/core/in_quotes.hpp>
+#include <nullm/core/tensor.hpp>
 #include <nullm/io/mapped_file.hpp>
 #include <nullm/io/safetensors_dtype.hpp>
 #include <nullm/io/safetensors_header.hpp>
@@ -49,7 +49,8 @@ inline std::string describe_shape(std::span<const std::uint64_t> shape) {
 /// object in UTF-8, metadata that are not strings, unknown types, sizes and offsets that disagree, gaps,
 /// overlaps, bytes left over), and three things it lets pass though the format forbids them: a header that
 /// does not start with `{`, a name given twice (once its escapes are read), and likewise a metadata key.
-/// Memory is a small multiple of the header, at most 100,000,000 bytes.
+/// Also more than 64 dimensions, and ignored fields nested deeper than 64. Memory: up to 16 times the header,
+/// which has at most 100,000,000 bytes.
 class safetensors_file {
  public:
     explicit safetensors_file(const std::filesystem::path& path)

@@ -42,11 +42,11 @@ class safetensors_writer {
         if (shape.size() > safetensors_limits::dimensions) {
             throw error(where, "at most 64 dimensions", std::to_string(shape.size()));
         }
-        std::uint64_t bits = bits_of(dtype);
-        for (const std::uint64_t n : shape) {
-            if (__builtin_mul_overflow(bits, n, &bits))
-                throw error(where, "a size that fits 64 bits", "more");
-        }
+        std::uint64_t bits = 1;
+        bool fits = true;
+        for (const std::uint64_t n : shape) fits = !__builtin_mul_overflow(bits, n, &bits) && fits;
+        fits = !__builtin_mul_overflow(bits, bits_of(dtype), &bits) && fits;
+        if (!fits) throw error(where, "a size that fits 64 bits", "more");
         if (bits % 8 != 0 || bits / 8 != bytes.size()) {
             throw error(where, std::to_string(bits) + " bits for its shape of " + std::string(name_of(dtype)),
                         std::to_string(bytes.size()) + " bytes");
@@ -95,7 +95,7 @@ class safetensors_writer {
         order.reserve(tensors_.size());
         for (const named& t : tensors_) order.push_back(&t);
         std::stable_sort(order.begin(), order.end(), [](const named* a, const named* b) {
-            return bits_of(a->second.dtype) > bits_of(b->second.dtype);
+            return a->second.dtype > b->second.dtype;  // the reference order: widest first
         });
         return order;
     }

@@ -38,9 +38,9 @@ struct nf4_matrix {
 /// for any batch, thread count and instruction set. Repacked without loss: decode_row() gives bitsandbytes'
 /// floats.
 ///
-/// Under i16 and i8 sums are formed before they are scaled: activations above 1e33 overflow to infinity or
-/// NaN. Fastest where rows are whole blocks; rows of other lengths cost up to twice the memory and time
-/// (nf4_layout.hpp).
+/// Under i16 and i8 sums are formed before they are scaled: where max|x| times the sum of a row's |w| exceeds
+/// about 1e35 they overflow to infinity or NaN. Fastest where rows are whole blocks; rows of other lengths
+/// cost up to twice the memory and time (nf4_layout.hpp).
 template <std::size_t Block = 64, Arithmetic A = i16>
 class nf4_linear {
     static_assert(is_nf4_block(Block),

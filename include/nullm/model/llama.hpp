@@ -27,6 +27,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace nullm::inline NULLM_ABI {
@@ -41,6 +42,10 @@ class llama {
     using linear = LinearType;
     using attention = AttentionType;
     using cache_type = typename AttentionType::cache_type;
+    // An index that is almost one would be left behind without a word.
+    static_assert(
+        KeepsIndex<AttentionType> || !requires { typename AttentionType::snapshot; },
+        "nullm llama: the attention names a snapshot, but does not model KeepsIndex");
 
     class state;
 
@@ -88,8 +93,9 @@ class llama {
 
     /// Throws error if the snapshot is of another model's shape or longer than the state's context.
     void restore(state& session, const snapshot& saved) const {
+        auto index = saved.index;  // what may throw comes first
         session.cache_.adopt(saved.cache);
-        if constexpr (KeepsIndex<AttentionType>) attention_.restore(session.attention_, saved.index);
+        if constexpr (KeepsIndex<AttentionType>) attention_.restore(session.attention_, std::move(index));
     }
 
     /// Appends the tokens at the next positions and returns logits of the last `wanted` of them, wanted x

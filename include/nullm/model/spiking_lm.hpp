@@ -141,8 +141,14 @@ class spiking_lm {
     }
 
     snapshot save(const state& session) const { return {session.text_, session.layer_.now}; }
-    /// Throws nullm::error if the snapshot is of another seed or longer than the state's context.
+    /// Throws nullm::error if the snapshot is of another seed or vocabulary, or longer than the state's
+    /// context.
     void restore(state& session, const snapshot& saved) const {
+        for (const token_id token : saved.text.tokens) {
+            if (static_cast<std::size_t>(token) >= vocabulary_) {
+                throw error("spiking_lm restore", "a snapshot of this model", "a token it does not have");
+            }
+        }
         if (saved.text.seed != session.text_.seed) {
             throw error("spiking_lm restore", "a snapshot of seed " + std::to_string(session.text_.seed),
                         std::to_string(saved.text.seed));
