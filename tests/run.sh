@@ -1,8 +1,8 @@
 #!/bin/sh
 # sh tests/run.sh [--all]
 # Installs what is missing, builds and tests: g++ Release (with the reference model), g++ with ASan + UBSan, clang++.
-# --all adds the slow legs: every instruction set forced, -O3 -march=native, programs and model under sanitizers, and the
-# Conan package (Conan goes into a venv under build/).
+# --all adds the slow legs: the programs with clang++, every instruction set forced, -O3 -march=native, programs and model
+# under sanitizers, and the Conan package (Conan goes into a venv under build/).
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 . "$here/tools/setup.sh"
@@ -58,13 +58,15 @@ leg release "$model" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=g++
 # The programs share 42 models, which take minutes to instrument: --all does. Little debug information, for the same reason.
 leg sanitize "" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=g++ -DNULLM_SANITIZE=ON -DNULLM_BUILD_BENCHMARKS=OFF \
     -DNULLM_BUILD_EXAMPLES=OFF "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1"
-leg clang "" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=clang++ -DNULLM_BUILD_BENCHMARKS=OFF
+# clang++ builds the README's program as a consumer does; the others are --all's.
+leg clang "" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=clang++ -DNULLM_BUILD_BENCHMARKS=OFF -DNULLM_BUILD_EXAMPLES=OFF
 
 if [ "$all" = yes ]; then
     for level in scalar avx2 avx512; do
         say "== release, NULLM_ISA=$level"
         check release "" NULLM_ISA="$level"
     done
+    leg clang "" -DNULLM_BUILD_EXAMPLES=ON
     leg native "$model" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=g++ "-DCMAKE_CXX_FLAGS=-O3 -march=native" -DNULLM_BUILD_BENCHMARKS=OFF
     leg sanitize-model "$model" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=g++ -DNULLM_SANITIZE=ON -DNULLM_BUILD_BENCHMARKS=OFF
     say "== consumers, with Conan"
