@@ -1,13 +1,13 @@
 #pragma once
-// Reads the arrays of a golden .safetensors file. Trusts the file: it is ours.
+// Arrays of a golden .safetensors file, and numbers written in hexadecimal.
+
+#include <nullm/io/safetensors.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -15,34 +15,23 @@ namespace golden {
 
 class tensors {
  public:
-    explicit tensors(const std::string& name) {
-        std::ifstream file(std::string(NULLM_GOLDEN_DIR) + "/" + name, std::ios::binary);
-        if (!file) throw std::runtime_error("missing golden file " + name);
-        bytes_.assign(std::istreambuf_iterator<char>(file), {});
-        std::uint64_t header = 0;
-        std::memcpy(&header, bytes_.data(), sizeof(header));
-        data_ = 8 + header;
-        index_ = nlohmann::json::parse(bytes_.data() + 8, bytes_.data() + data_);
-    }
+    explicit tensors(const std::string& name) : file_(std::filesystem::path(NULLM_GOLDEN_DIR) / name) {}
 
     template <class T>
     std::vector<T> read(const std::string& name) const {
-        const auto& offsets = index_.at(name).at("data_offsets");
-        const std::size_t begin = offsets[0].get<std::size_t>();
-        const std::size_t size = offsets[1].get<std::size_t>() - begin;
-        std::vector<T> values(size / sizeof(T));
-        std::memcpy(values.data(), bytes_.data() + data_ + begin, values.size() * sizeof(T));
+        const auto bytes = file_.at(name).bytes;
+        std::vector<T> values(bytes.size() / sizeof(T));
+        std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
         return values;
     }
 
     std::vector<std::size_t> shape(const std::string& name) const {
-        return index_.at(name).at("shape").get<std::vector<std::size_t>>();
+        const auto sizes = file_.at(name).shape;
+        return {sizes.begin(), sizes.end()};
     }
 
  private:
-    std::vector<char> bytes_;
-    std::size_t data_ = 0;
-    nlohmann::json index_;
+    nullm::safetensors_file file_;
 };
 
 /// Floats written as eight hexadecimal digits each.

@@ -4,6 +4,7 @@
 #include <nullm/core/abi.hpp>
 #include <nullm/core/error.hpp>
 #include <nullm/core/half.hpp>
+#include <nullm/core/nf4_codebook.hpp>
 #include <nullm/io/nf4_quant_state.hpp>
 #include <nullm/io/safetensors.hpp>
 
@@ -46,11 +47,6 @@ struct nf4_weight {
         return elements / block + (elements % block != 0 ? 1 : 0);
     }
 };
-
-/// The codebook as bits of float32, what a file's quant_map has to hold.
-inline constexpr std::array<std::uint32_t, 16> nf4_codebook_bits = {
-    0xBF800000, 0xBF3239B1, 0xBF066B30, 0xBECA32A0, 0xBE91A24D, 0xBE3D353F, 0xBDBA7871, 0x00000000,
-    0x3DA2FAFF, 0x3E24CAE3, 0x3E7C04DD, 0x3EAD033A, 0x3EE1A4B8, 0x3F1007AB, 0x3F3913B3, 0x3F800000};
 
 namespace detail {
 

@@ -2,6 +2,7 @@
 // The sixteen values of NF4, what separates them, and their integer forms.
 
 #include <nullm/core/abi.hpp>
+#include <nullm/core/nf4_codebook.hpp>
 
 #include <array>
 #include <bit>
@@ -13,11 +14,8 @@ namespace nullm::inline NULLM_ABI {
 /// The NormalFloat4 codebook (Dettmers et al. 2023, "QLoRA", appendix E), to the bit as bitsandbytes 0.50 has
 /// it: ascending, the ends -1 and 1, code 7 zero. A weight is codebook[code] * absmax of its block.
 inline constexpr std::array<float, 16> nf4_codebook = [] {
-    constexpr std::uint32_t bits[16] = {
-        0xBF800000, 0xBF3239B1, 0xBF066B30, 0xBECA32A0, 0xBE91A24D, 0xBE3D353F, 0xBDBA7871, 0x00000000,
-        0x3DA2FAFF, 0x3E24CAE3, 0x3E7C04DD, 0x3EAD033A, 0x3EE1A4B8, 0x3F1007AB, 0x3F3913B3, 0x3F800000};
     std::array<float, 16> values{};
-    for (std::size_t i = 0; i < 16; ++i) values[i] = std::bit_cast<float>(bits[i]);
+    for (std::size_t i = 0; i < 16; ++i) values[i] = std::bit_cast<float>(nf4_codebook_bits[i]);
     return values;
 }();
 
