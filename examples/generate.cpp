@@ -1,5 +1,6 @@
 // nullm_generate: continues a prompt, and stays silent where the gate says the model need not be run.
 
+#include "command_line.hpp"
 #include "compose.hpp"
 #include "terminal.hpp"
 

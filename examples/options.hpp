@@ -1,10 +1,9 @@
 #pragma once
-// The command line that nullm_generate and nullm_read share.
+// What a command line may ask of a model and a session, without the parser: the models are compiled against
+// this.
 
-#include <CLI/CLI.hpp>
-
+#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 
@@ -77,69 +76,6 @@ inline const char* name_of(policy p) {
            : p == policy::dense        ? "dense"
            : p == policy::long_context ? "long-context"
                                        : "seed-literal";
-}
-
-/// A choice by name; anything else is refused with the list of names.
-template <class Enum>
-auto choice(std::map<std::string, Enum> names) {
-    return CLI::CheckedTransformer(std::move(names), CLI::ignore_case).description("");
-}
-
-inline void add_common_options(CLI::App& app, options& chosen) {
-    app.add_option("--model", chosen.model, "GGUF file")->required()->type_name("FILE");
-    app.add_option("--policy", chosen.policy, "quiet | dense | long-context | seed-literal (default quiet)")
-        ->transform(choice<policy>({{"quiet", policy::quiet},
-                                    {"dense", policy::dense},
-                                    {"long-context", policy::long_context},
-                                    {"seed-literal", policy::seed_literal}}))
-        ->type_name("NAME");
-    app.add_option(
-           "--linear", chosen.linear,
-           "native: weights as in the file | nf4: encoded at load | f32: dequantised (default native)")
-        ->transform(choice<linear>({{"native", linear::native}, {"nf4", linear::nf4}, {"f32", linear::f32}}))
-        ->type_name("NAME");
-    app.add_option("--arith", chosen.arithmetic, "i16 | i8 | f32 (default i16; f32 with --linear f32)")
-        ->transform(
-            choice<arithmetic>({{"i8", arithmetic::i8}, {"i16", arithmetic::i16}, {"f32", arithmetic::f32}}))
-        ->type_name("NAME");
-    app.add_option("--kv", chosen.cache, "f16 | bf16 | f32 (default f16)")
-        ->transform(choice<cache>({{"f16", cache::f16}, {"bf16", cache::bf16}, {"f32", cache::f32}}))
-        ->type_name("NAME");
-    app.add_option("--attention", chosen.attention,
-                   "exact | lsh: keys sampled by hashing, approximate (default: the policy's)")
-        ->transform(choice<attention>({{"exact", attention::exact}, {"lsh", attention::lsh}}))
-        ->type_name("NAME");
-    app.add_option("--gate", chosen.gate, "spike | open | random (default: the policy's)")
-        ->transform(choice<gate>({{"spike", gate::spike}, {"open", gate::open}, {"random", gate::random}}))
-        ->type_name("NAME");
-    app.add_option("--theta", chosen.theta,
-                   "spike rate the gate fires at; with --gate random its firing probability")
-        ->check(CLI::Range(0.0, 1.0))
-        ->type_name("X");
-    app.add_option("--max-pending", chosen.max_pending, "positions that may wait")
-        ->check(CLI::Range(0U, 4096U))
-        ->type_name("N");
-    app.add_option("--max-silence", chosen.max_silence,
-                   "NULLs in a row before an answer is forced (0: any number)")
-        ->type_name("N");
-    app.add_option("--explore", chosen.explore, "answer one position in N whatever the gate says (0: never)")
-        ->type_name("N");
-    app.add_option("--context", chosen.context, "positions the cache may hold (0: the model's)")
-        ->type_name("N");
-    app.add_option("--temperature", chosen.temperature, "0 is greedy")
-        ->check(CLI::Range(0.0, 100.0))
-        ->type_name("T");
-    app.add_option("--top-p", chosen.top_p, "nucleus")->check(CLI::Range(0.0, 1.0))->type_name("P");
-    app.add_option("--top-k", chosen.top_k, "0 is off")->type_name("K");
-    app.add_option("--seed", chosen.seed, "of every draw: encoder, sampler, exploration")->type_name("S");
-    app.add_option("--threads", chosen.threads, "0: one per core")
-        ->check(CLI::Range(0U, 256U))
-        ->type_name("N");
-    app.add_option("--format", chosen.format, "text | jsonl")
-        ->transform(choice<format>({{"text", format::text}, {"jsonl", format::jsonl}}))
-        ->type_name("NAME");
-    app.add_flag("--stats", chosen.stats, "print what it cost on stderr");
-    app.add_flag("--tokenize", chosen.tokenize, "print the ids of the input as a JSON array and stop");
 }
 
 }  // namespace cli

@@ -1,5 +1,6 @@
 // nullm_read: follows a text that comes from outside, and predicts what comes next where the gate fires.
 
+#include "command_line.hpp"
 #include "compose.hpp"
 #include "terminal.hpp"
 

@@ -24,6 +24,7 @@ inline void all_float_operations(const float* a, const float* b, const float* c,
     put(select(greater(x, y), z, y));
     put(select_or_zero(greater(x, y), z));
     put(exp(x));
+    put(swap_pairs(x));
     put(splat(reduce_add(x)));
     put(splat(reduce_max(x)));
     put(to_float(round_to_int(mul(x, splat(8.0F)))));
@@ -50,6 +51,11 @@ inline void all_integer_operations(const std::int32_t* a, const std::int32_t* b,
     const i32x16 x = load(a);
     const i32x16 y = load(b);
     put(add(x, y));
+    put(max(x, y));
+    i32x16 many[16];
+    for (int i = 0; i < 16; ++i) many[i] = mul_low(add(x, splat(i)), bit_xor(y, splat(std::int32_t{i * i * 7919})));
+    put(reduce_max_each(many));
+    put(reduce_add_each(many));
     put(bit_xor(x, y));
     put(bit_and(x, y));
     put(shift_left<5>(x));

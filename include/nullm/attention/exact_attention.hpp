@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 
 // Register tile of the kernels below, in vectors of sixteen lanes: what fits the register file. It never

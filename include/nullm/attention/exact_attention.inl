@@ -2,6 +2,13 @@
 
 namespace nullm::inline NULLM_ABI::NULLM_ISA {
 
+/// Asks for the cache line `ahead` bytes on; may lie past the end, where it is never loaded. A chunk's keys, its values
+/// and the next head's keys follow one another, so what lies ahead is what is read next.
+template <class T>
+NULLM_INLINE void prefetch_ahead(const T* p, std::size_t ahead) {
+    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) + ahead));
+}
+
 /// scores[i][l] of `groups` x 16 keys from `keys` on: one fma chain over the head's elements, ascending.
 template <int queries, int groups, class T>
 void score_keys(const T* keys, std::size_t head_size, float scale, const float* const* q,
@@ -13,6 +20,9 @@ void score_keys(const T* keys, std::size_t head_size, float scale, const float* 
     const std::size_t group_stride = head_size * 16;
     keys += first * head_size;
     for (std::size_t d = 0; d < head_size; ++d) {
+        // The groups of one call lie side by side, and so do those of the next.
+        for (std::size_t line = 0; line < groups * 16 * sizeof(T); line += 64)
+            NULLM_ISA::prefetch_ahead(keys, groups * group_stride * sizeof(T) + d * groups * 16 * sizeof(T) + line);
         f32x16 k[groups];
         for (int g = 0; g < groups; ++g)
             k[g] = load(keys + static_cast<std::size_t>(g) * group_stride + d * 16);
@@ -55,6 +65,8 @@ void add_values(const T* values, std::size_t stride, std::size_t first, std::siz
         for (int n = 0; n < vectors; ++n) sum[i][n] = load(o[i] + offset + 16 * n);
     }
     for (std::size_t j = first; j < last; ++j) {
+        for (std::size_t line = 0; line < vectors * 16 * sizeof(T); line += 64)
+            NULLM_ISA::prefetch_ahead(values + j * stride + offset, 4096 + line);
         f32x16 v[vectors];
         for (int n = 0; n < vectors; ++n) v[n] = load(values + j * stride + offset + 16 * n);
         for (int i = 0; i < queries; ++i) {

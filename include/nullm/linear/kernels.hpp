@@ -28,41 +28,14 @@ struct tile_job {
 
 }  // namespace nullm::inline NULLM_ABI
 
-// Kernels depend on their accumulator arrays becoming registers: loops over rows and words are written out
-// and their parts inlined, whatever the compiler thinks of their size. Not under AddressSanitizer, which
-// keeps such arrays in memory and checks every access to them: written out, that takes ten minutes to compile
-// and shows nothing more.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define NULLM_ROLLED 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define NULLM_ROLLED 1
-#endif
-#if defined(NULLM_ROLLED)
-#define NULLM_INLINE inline
-#define NULLM_UNROLL
-#elif defined(__clang__)
-#define NULLM_INLINE __attribute__((always_inline)) inline
-#define NULLM_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define NULLM_INLINE __attribute__((always_inline)) inline
-#define NULLM_UNROLL _Pragma("GCC unroll 16")
-#endif
-
 #define NULLM_KERNELS <nullm/linear/integer_kernels.inl>
 #include <nullm/core/simd/foreach_isa.hpp>
 
 #define NULLM_KERNELS <nullm/linear/float_kernels.inl>
 #include <nullm/core/simd/foreach_isa.hpp>
 
-#if defined(__x86_64__)
-NULLM_BEGIN_VNNI
-#define NULLM_ISA vnni
-#include <nullm/linear/integer_kernels.inl>
-#undef NULLM_ISA
-NULLM_END_TARGET
-#endif
+#define NULLM_KERNELS <nullm/linear/integer_kernels.inl>
+#include <nullm/core/simd/for_vnni.hpp>
 
 namespace nullm::inline NULLM_ABI {
 

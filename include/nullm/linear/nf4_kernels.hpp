@@ -11,13 +11,8 @@
 #define NULLM_KERNELS <nullm/linear/nf4_float_kernels.inl>
 #include <nullm/core/simd/foreach_isa.hpp>
 
-#if defined(__x86_64__)
-NULLM_BEGIN_VNNI
-#define NULLM_ISA vnni
-#include <nullm/linear/nf4_integer_kernels.inl>
-#undef NULLM_ISA
-NULLM_END_TARGET
-#endif
+#define NULLM_KERNELS <nullm/linear/nf4_integer_kernels.inl>
+#include <nullm/core/simd/for_vnni.hpp>
 
 namespace nullm::inline NULLM_ABI {
 

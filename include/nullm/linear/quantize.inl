@@ -14,36 +14,58 @@ inline void load_block(const float* x, std::size_t n, f32x16& low, f32x16& high)
     }
 }
 
-/// Quantises n elements (n <= 32, the rest zero): scale = max|x| / max_code, code = round(x * (max_code /
-/// max|x|)), both quotients and the product rounded, ties of the last rounding to even. The product exceeds
-/// max_code by at most two units in the last place, so the code never does.
+/// Quantises up to sixteen blocks of one row: scale = max|x| / max_code, code = round(x * (max_code / max|x|)), both
+/// quotients and the product rounded, ties of the last rounding to even. The product exceeds max_code by at most two
+/// units in the last place, so the code never does. What a block needs once (its largest element, two quotients, the sum
+/// of its codes) is computed for all of them together, a lane a block. Block b goes to out[b * stride].
 template <class Code>
-inline void quantize_block(const float* x, std::size_t n, int max_code, activation_block<Code>& out) {
+inline void quantize_blocks(const float* x, std::size_t cols, std::size_t blocks, int max_code,
+                            activation_block<Code>* out, std::size_t stride) {
+    const auto load_one = [&](std::size_t b, f32x16& low, f32x16& high) {
+        const std::size_t begin = std::min(b * 32, cols);
+        load_block(x + begin, std::min<std::size_t>(32, cols - begin), low, high);
+    };
+    // |x| as bits: ordered as integers, with NaN above infinity.
+    const i32x16 magnitude = splat(std::int32_t{0x7FFFFFFF});
     f32x16 low, high;
-    load_block(x, n, low, high);
-    const f32x16 magnitude_low = abs(low);
-    const f32x16 magnitude_high = abs(high);
-    const f32x16 infinity = splat(__builtin_inff());
-    const unsigned finite = greater(infinity, magnitude_low) & greater(infinity, magnitude_high);
-    const float largest = reduce_max(max(magnitude_low, magnitude_high));
-    float inverse = 0.0F;
-    out.scale = 0.0F;
-    if (finite != 0xFFFFU) {
-        out.scale = __builtin_nanf("");
-        low = high = zeros();
-    } else if (largest >= smallest_scaled) {
-        out.scale = largest / static_cast<float>(max_code);
-        inverse = static_cast<float>(max_code) / largest;
+    i32x16 each[16];
+    for (std::size_t b = 0; b < 16; ++b) {
+        each[b] = splat(std::int32_t{0});
+        if (b >= blocks) continue;
+        load_one(b, low, high);
+        each[b] = max(bit_and(bits_to_int(low), magnitude), bit_and(bits_to_int(high), magnitude));
     }
-    const i32x16 low_codes = round_to_int(mul(low, splat(inverse)));
-    const i32x16 high_codes = round_to_int(mul(high, splat(inverse)));
-    store_codes(out.codes, low_codes);
-    store_codes(out.codes + 16, high_codes);
-    // Below 2^24, so exact in float in any order.
-    const float sum = reduce_add(add(to_float(low_codes), to_float(high_codes)));
-    out.minus_8_sum = -8 * static_cast<std::int32_t>(sum);
-    out.minus_128_sum = -128 * static_cast<std::int32_t>(sum);
-    out.scaled_sum = scalar::rounded(out.scale * sum);
+    const f32x16 largest = bits_to_float(reduce_max_each(each));
+    const f32x16 most = splat(static_cast<float>(max_code));
+    const mask16 finite = greater(splat(__builtin_inff()), largest);
+    const auto scaled = static_cast<mask16>(finite & ~greater(splat(smallest_scaled), largest));
+    const f32x16 scale =
+        select(finite, select_or_zero(scaled, div(largest, most)), splat(__builtin_nanf("")));
+    float inverse[16];
+    store(inverse, select_or_zero(scaled, div(most, largest)));
+    for (std::size_t b = 0; b < blocks; ++b) {
+        load_one(b, low, high);
+        if (((finite >> b) & 1) == 0) low = high = zeros();
+        const i32x16 low_codes = round_to_int(mul(low, splat(inverse[b])));
+        const i32x16 high_codes = round_to_int(mul(high, splat(inverse[b])));
+        store_codes(out[b * stride].codes, low_codes);
+        store_codes(out[b * stride].codes + 16, high_codes);
+        each[b] = add(low_codes, high_codes);
+    }
+    const i32x16 sum = reduce_add_each(each);  // below 2^21: exact in float, too
+    float scales[16], scaled_sum[16];
+    std::int32_t minus_8_sum[16], minus_128_sum[16];
+    store(scales, scale);
+    store(scaled_sum, mul(scale, to_float(sum)));
+    store(minus_8_sum, mul_low(sum, splat(std::int32_t{-8})));
+    store(minus_128_sum, mul_low(sum, splat(std::int32_t{-128})));
+    for (std::size_t b = 0; b < blocks; ++b) {
+        activation_block<Code>& block = out[b * stride];
+        block.scale = scales[b];
+        block.minus_8_sum = minus_8_sum[b];
+        block.minus_128_sum = minus_128_sum[b];
+        block.scaled_sum = scaled_sum[b];
+    }
 }
 
 /// A row of `cols` elements into `blocks` blocks, block b going to out[b * stride]; blocks past the end are
@@ -51,9 +73,10 @@ inline void quantize_block(const float* x, std::size_t n, int max_code, activati
 template <class Code>
 inline void quantize_row(const float* x, std::size_t cols, std::size_t blocks, int max_code,
                          activation_block<Code>* out, std::size_t stride) {
-    for (std::size_t b = 0; b < blocks; ++b) {
+    for (std::size_t b = 0; b < blocks; b += 16) {
         const std::size_t begin = std::min(b * 32, cols);
-        quantize_block(x + begin, std::min<std::size_t>(32, cols - begin), max_code, out[b * stride]);
+        NULLM_ISA::quantize_blocks(x + begin, cols - begin, std::min<std::size_t>(16, blocks - b), max_code,
+                                   out + b * stride, stride);
     }
 }
 

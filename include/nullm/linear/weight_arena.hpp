@@ -7,17 +7,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
-#include <new>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace nullm::inline NULLM_ABI {
-
-/// A page of this size covers what 512 ordinary ones do. Prefetching stops at page borders, so streaming
-/// weights from memory is a quarter faster and more (benchmarks/kernel/linear.cpp, rows `read`).
-inline constexpr std::size_t huge_page = std::size_t{2} << 20;
 
 /// Bytes at an address that is a multiple of the cache line; freed with their last owner. Movable and cheap
 /// to copy.
@@ -29,14 +20,8 @@ struct weight_bytes {
 /// `size` uninitialised bytes of their own, on huge pages if that many fill one and the system has them.
 /// Throws std::bad_alloc.
 inline weight_bytes allocate_weights(std::size_t size) {
-    const std::align_val_t alignment{size >= huge_page ? huge_page : cache_line};
-    auto* const p = static_cast<std::byte*>(::operator new(size, alignment));
-    weight_bytes bytes{{p, [alignment](std::byte* q) { ::operator delete(q, alignment); }}, size};
-#if defined(__linux__)
-    // Advice: where it is refused, the pages are ordinary ones and all else is the same.
-    if (size >= huge_page) madvise(p, size / huge_page * huge_page, MADV_HUGEPAGE);
-#endif
-    return bytes;
+    auto* const p = static_cast<std::byte*>(allocate_aligned(size));
+    return {{p, [size](std::byte* q) { free_aligned(q, size); }}, size};
 }
 
 /// Hands out pieces of large allocations, so that matrices smaller than a huge page lie on them, too. Use one

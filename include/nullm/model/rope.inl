@@ -6,10 +6,9 @@ namespace nullm::inline NULLM_ABI::NULLM_ISA {
 inline void rotate_pairs(float* x, const float* cosine, const float* sine, std::size_t size) {
     for (std::size_t i = 0; i < size; i += 16) {
         const std::size_t count = size - i < 16 ? size - i : 16;
-        float swapped[16] = {};
-        for (std::size_t l = 0; l < count; ++l) swapped[l] = x[i + (l ^ 1)];
-        const f32x16 turned = mul(load(swapped), load_partial(sine + i, count));
-        store_partial(x + i, fma(load_partial(x + i, count), load_partial(cosine + i, count), turned), count);
+        const f32x16 pairs = load_partial(x + i, count);
+        const f32x16 turned = mul(swap_pairs(pairs), load_partial(sine + i, count));
+        store_partial(x + i, fma(pairs, load_partial(cosine + i, count), turned), count);
     }
 }
 

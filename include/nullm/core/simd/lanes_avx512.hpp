@@ -44,9 +44,11 @@ struct i32x16 {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
 }
 [[gnu::always_inline]] inline f32x16 load_partial(const float* p, std::size_t n) {
+    if (n == 16) return load(p);  // a branch that is predicted costs less than making the mask
     return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1U), p)};
 }
 [[gnu::always_inline]] inline void store_partial(float* p, f32x16 a, std::size_t n) {
+    if (n == 16) return store(p, a);
     _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1U << n) - 1U), a.v);
 }
 
@@ -66,11 +68,14 @@ struct i32x16 {
 [[gnu::always_inline]] inline f32x16 select(mask16 m, f32x16 a, f32x16 b) { return {_mm512_mask_mov_ps(b.v, m, a.v)}; }
 [[gnu::always_inline]] inline f32x16 select_or_zero(mask16 m, f32x16 a) { return {_mm512_maskz_mov_ps(m, a.v)}; }
 
+[[gnu::always_inline]] inline f32x16 swap_pairs(f32x16 a) { return {_mm512_permute_ps(a.v, 0xB1)}; }
+
 [[gnu::always_inline]] inline i32x16 splat(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
 [[gnu::always_inline]] inline i32x16 load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
 [[gnu::always_inline]] inline void store(std::int32_t* p, i32x16 a) { _mm512_storeu_si512(p, a.v); }
 [[gnu::always_inline]] inline i32x16 iota() { return {_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)}; }
 [[gnu::always_inline]] inline i32x16 add(i32x16 a, i32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+[[gnu::always_inline]] inline i32x16 max(i32x16 a, i32x16 b) { return {_mm512_max_epi32(a.v, b.v)}; }
 [[gnu::always_inline]] inline i32x16 bit_xor(i32x16 a, i32x16 b) { return {_mm512_xor_si512(a.v, b.v)}; }
 [[gnu::always_inline]] inline i32x16 bit_and(i32x16 a, i32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
 template <int n>
@@ -101,6 +106,41 @@ template <int n>
     const __m128 y = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     const __m128 z = _mm_max_ps(y, _mm_movehl_ps(y, y));
     return _mm_cvtss_f32(_mm_max_ss(z, _mm_shuffle_ps(z, z, 1)));
+}
+
+struct larger {
+    [[gnu::always_inline]] __m512i operator()(__m512i x, __m512i y) const { return _mm512_max_epi32(x, y); }
+};
+struct total {
+    [[gnu::always_inline]] __m512i operator()(__m512i x, __m512i y) const { return _mm512_add_epi32(x, y); }
+};
+// Sixteen sums or maxima at once: halves of two registers are joined until lane 4 i + j holds register i + 4 j's.
+template <class Join>
+[[gnu::always_inline]] inline i32x16 reduce_each(const i32x16 (&a)[16], Join join) {
+    __m512i half[8], quarter[4], eighth[2];
+    for (int i = 0; i < 8; ++i) {
+        const __m512i x = a[2 * i].v, y = a[2 * i + 1].v;
+        half[i] = join(_mm512_shuffle_i64x2(x, y, 0x44), _mm512_shuffle_i64x2(x, y, 0xEE));
+    }
+    for (int i = 0; i < 4; ++i) {
+        const __m512i x = half[2 * i], y = half[2 * i + 1];
+        quarter[i] = join(_mm512_shuffle_i64x2(x, y, 0x88), _mm512_shuffle_i64x2(x, y, 0xDD));
+    }
+    for (int i = 0; i < 2; ++i) {
+        const __m512i x = quarter[2 * i], y = quarter[2 * i + 1];
+        eighth[i] = join(_mm512_unpacklo_epi64(x, y), _mm512_unpackhi_epi64(x, y));
+    }
+    const __m512 x = _mm512_castsi512_ps(eighth[0]), y = _mm512_castsi512_ps(eighth[1]);
+    const __m512i all = join(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)),
+                             _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xDD)));
+    const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    return {_mm512_permutexvar_epi32(order, all)};
+}
+[[gnu::always_inline]] inline i32x16 reduce_max_each(const i32x16 (&a)[16]) {
+    return reduce_each(a, larger{});
+}
+[[gnu::always_inline]] inline i32x16 reduce_add_each(const i32x16 (&a)[16]) {
+    return reduce_each(a, total{});
 }
 
 }  // namespace nullm::inline NULLM_ABI::avx512

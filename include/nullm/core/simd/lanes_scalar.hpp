@@ -2,6 +2,7 @@
 // Sixteen lanes in plain C++: the twin that defines what the vector versions compute, bit for bit.
 
 #include <nullm/core/half.hpp>
+#include <nullm/core/simd/target.hpp>
 
 #include <bit>
 #include <cmath>
@@ -32,7 +33,7 @@ struct i32x16 {
     std::int32_t lane[16];
 };
 
-#define NULLM_LANES for (int l = 0; l < 16; ++l)
+#define NULLM_LANES NULLM_ROLL for (int l = 0; l < 16; ++l)
 
 inline f32x16 splat(float x) { f32x16 r; NULLM_LANES r.lane[l] = x; return r; }
 inline f32x16 zeros() { return splat(0.0F); }
@@ -45,7 +46,7 @@ inline void store(bf16* p, f32x16 a) { NULLM_LANES p[l] = to_bf16(a.lane[l]); }
 /// The first n lanes from p, the others zero; n in [0, 16].
 inline f32x16 load_partial(const float* p, std::size_t n) {
     f32x16 r;
-    for (std::size_t l = 0; l < 16; ++l) r.lane[l] = l < n ? p[l] : 0.0F;
+    NULLM_ROLL for (std::size_t l = 0; l < 16; ++l) r.lane[l] = l < n ? p[l] : 0.0F;
     return r;
 }
 inline void store_partial(float* p, f32x16 a, std::size_t n) {
@@ -76,6 +77,8 @@ inline mask16 greater(f32x16 a, f32x16 b) {
 /// a where the mask is set, b elsewhere.
 inline f32x16 select(mask16 m, f32x16 a, f32x16 b) { NULLM_LANES b.lane[l] = ((m >> l) & 1) != 0 ? a.lane[l] : b.lane[l]; return b; }
 inline f32x16 select_or_zero(mask16 m, f32x16 a) { return select(m, a, zeros()); }
+/// Lane l from lane l ^ 1.
+inline f32x16 swap_pairs(f32x16 a) { f32x16 r; NULLM_LANES r.lane[l] = a.lane[l ^ 1]; return r; }
 
 inline i32x16 splat(std::int32_t x) { i32x16 r; NULLM_LANES r.lane[l] = x; return r; }
 inline i32x16 load(const std::int32_t* p) { i32x16 r; NULLM_LANES r.lane[l] = p[l]; return r; }
@@ -86,6 +89,7 @@ inline i32x16 add(i32x16 a, i32x16 b) {
     NULLM_LANES a.lane[l] = static_cast<std::int32_t>(static_cast<std::uint32_t>(a.lane[l]) + static_cast<std::uint32_t>(b.lane[l]));
     return a;
 }
+inline i32x16 max(i32x16 a, i32x16 b) { NULLM_LANES a.lane[l] = a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l]; return a; }
 inline i32x16 bit_xor(i32x16 a, i32x16 b) { NULLM_LANES a.lane[l] ^= b.lane[l]; return a; }
 inline i32x16 bit_and(i32x16 a, i32x16 b) { NULLM_LANES a.lane[l] &= b.lane[l]; return a; }
 template <int n>
@@ -120,6 +124,24 @@ inline float reduce_max(f32x16 a) {
         for (int l = 0; l < width; ++l) a.lane[l] = a.lane[l] > a.lane[l + width] ? a.lane[l] : a.lane[l + width];
     }
     return a.lane[0];
+}
+/// Lane i: the largest lane of a[i], or the sum of its lanes (modulo 2^32).
+inline i32x16 reduce_max_each(const i32x16 (&a)[16]) {
+    i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        r.lane[i] = a[i].lane[0];
+        NULLM_LANES r.lane[i] = a[i].lane[l] > r.lane[i] ? a[i].lane[l] : r.lane[i];
+    }
+    return r;
+}
+inline i32x16 reduce_add_each(const i32x16 (&a)[16]) {
+    i32x16 r;
+    for (int i = 0; i < 16; ++i) {
+        std::uint32_t sum = 0;
+        NULLM_LANES sum += static_cast<std::uint32_t>(a[i].lane[l]);
+        r.lane[i] = static_cast<std::int32_t>(sum);
+    }
+    return r;
 }
 
 #undef NULLM_LANES

@@ -24,3 +24,30 @@
 #define NULLM_BEGIN_VNNI \
     NULLM_BEGIN_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c,bmi,bmi2,popcnt")
 #endif
+
+// Vector kernels depend on their accumulator arrays becoming registers: loops over rows and words are written out and
+// their parts inlined, whatever the compiler thinks of their size. Not under AddressSanitizer, which keeps such arrays in
+// memory and checks every access to them: written out, that takes ten minutes to compile and shows nothing more.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define NULLM_ROLLED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define NULLM_ROLLED 1
+#endif
+#if defined(NULLM_ROLLED)
+#define NULLM_INLINED inline
+#define NULLM_UNROLLED
+#elif defined(__clang__)
+#define NULLM_INLINED __attribute__((always_inline)) inline
+#define NULLM_UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define NULLM_INLINED __attribute__((always_inline)) inline
+#define NULLM_UNROLLED _Pragma("GCC unroll 16")
+#endif
+// A scalar twin is a reference: written out over its lanes it is half of what a model compiles to.
+#if defined(__clang__)
+#define NULLM_ROLL _Pragma("clang loop unroll(disable)")
+#else
+#define NULLM_ROLL _Pragma("GCC unroll 1")
+#endif

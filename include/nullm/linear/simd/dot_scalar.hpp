@@ -50,7 +50,7 @@ inline dot_floats load_scales(const float* p) {
 /// sum + the products of each lane's four bytes (unsigned, at most max_code) with x[0..3].
 template <int max_code>
 inline dot_ints dot4(dot_ints sum, dot_ints codes, const std::int8_t* x) {
-    for (int l = 0; l < 16; ++l) {
+    NULLM_ROLL for (int l = 0; l < 16; ++l) {
         const auto c = static_cast<std::uint32_t>(codes.lane[l]);
         sum.lane[l] +=
             static_cast<std::int32_t>(c & 255U) * x[0] + static_cast<std::int32_t>((c >> 8) & 255U) * x[1] +
@@ -60,7 +60,7 @@ inline dot_ints dot4(dot_ints sum, dot_ints codes, const std::int8_t* x) {
 }
 /// sum + the products of each lane's two signed 16-bit halves with x[0..1].
 inline dot_ints dot2(dot_ints sum, dot_ints codes, const std::int16_t* x) {
-    for (int l = 0; l < 16; ++l) {
+    NULLM_ROLL for (int l = 0; l < 16; ++l) {
         const auto c = static_cast<std::uint32_t>(codes.lane[l]);
         sum.lane[l] +=
             static_cast<std::int16_t>(c & 0xFFFFU) * x[0] + static_cast<std::int16_t>(c >> 16) * x[1];
@@ -79,14 +79,14 @@ inline table16 make_table(const float* entries) {
 }
 inline dot_floats lookup(const table16& table, dot_ints index) {
     dot_floats r;
-    for (int l = 0; l < 16; ++l) r.lane[l] = table.entry[index.lane[l] & 15];
+    NULLM_ROLL for (int l = 0; l < 16; ++l) r.lane[l] = table.entry[index.lane[l] & 15];
     return r;
 }
 /// Byte `byte` of each lane, minus 128, as a float.
 template <int byte>
 inline dot_floats centred_byte(dot_ints word) {
     dot_floats r;
-    for (int l = 0; l < 16; ++l) {
+    NULLM_ROLL for (int l = 0; l < 16; ++l) {
         r.lane[l] = static_cast<float>(((word.lane[l] >> (8 * byte)) & 255) - 128);
     }
     return r;
@@ -99,16 +99,16 @@ inline void store_first(float* p, dot_floats a, std::size_t n) {
 
 /// Sixteen 8-bit codes in order, or 16-bit codes in the order 0,2,1,3 of every four (tile_layout.hpp).
 inline void store_codes(std::int8_t* p, i32x16 codes) {
-    for (int l = 0; l < 16; ++l) p[l] = static_cast<std::int8_t>(codes.lane[l]);
+    NULLM_ROLL for (int l = 0; l < 16; ++l) p[l] = static_cast<std::int8_t>(codes.lane[l]);
 }
 inline void store_codes(std::int16_t* p, i32x16 codes) {
     constexpr int order[] = {0, 2, 1, 3};
-    for (int l = 0; l < 16; ++l) p[l] = static_cast<std::int16_t>(codes.lane[l / 4 * 4 + order[l % 4]]);
+    NULLM_ROLL for (int l = 0; l < 16; ++l) p[l] = static_cast<std::int16_t>(codes.lane[l / 4 * 4 + order[l % 4]]);
 }
 
 /// n + 1 in the lanes where a <= b does not hold (NaN included), n in the others.
 inline i32x16 count_not_at_most(i32x16 n, f32x16 a, f32x16 b) {
-    for (int l = 0; l < 16; ++l) n.lane[l] += a.lane[l] <= b.lane[l] ? 0 : 1;
+    NULLM_ROLL for (int l = 0; l < 16; ++l) n.lane[l] += a.lane[l] <= b.lane[l] ? 0 : 1;
     return n;
 }
 
@@ -133,7 +133,7 @@ inline codes8 make_codes(const std::uint8_t* entries) {
 /// as the 16-bit halves of `even`, those of bytes 1 and 3 as the halves of `odd`.
 template <int high>
 void lookup_pairs(const codes16& table, dot_ints word, dot_ints& even, dot_ints& odd) {
-    for (int l = 0; l < 16; ++l) {
+    NULLM_ROLL for (int l = 0; l < 16; ++l) {
         const std::uint32_t nibbles = static_cast<std::uint32_t>(word.lane[l]) >> (4 * high);
         const auto at = [&](int byte) {
             return std::uint32_t{static_cast<std::uint16_t>(table.entry[(nibbles >> (8 * byte)) & 15U])};
@@ -144,7 +144,7 @@ void lookup_pairs(const codes16& table, dot_ints word, dot_ints& even, dot_ints&
 }
 /// Each byte, 0 to 15, looked up.
 inline dot_ints lookup_bytes(const codes8& table, dot_ints nibbles) {
-    for (int l = 0; l < 16; ++l) {
+    NULLM_ROLL for (int l = 0; l < 16; ++l) {
         const auto n = static_cast<std::uint32_t>(nibbles.lane[l]);
         std::uint32_t found = 0;
         for (int byte = 0; byte < 4; ++byte) {
