@@ -52,8 +52,8 @@ class gate_log {
     void keep_copy(std::int64_t position) {
         constexpr std::size_t interval = 128;
         if (events_.size() - copies_.back().events < interval) return;
-        if (copies_.size() == 3) copies_.erase(copies_.begin() + 1);  // the oldest stays, and the last two
-        copies_.push_back({position, events_.size(), state_});
+        if (copies_.size() == 3) drop(copies_.begin() + 1);  // the oldest stays, and the last two
+        copies_.push_back(present(position));
     }
 
     /// Makes the present, before `position`, the oldest point that can be gone back to.
@@ -88,7 +88,7 @@ class gate_log {
         std::size_t kept = 0;
         while (kept < events_.size() && !undone(events_[kept])) ++kept;
         std::erase_if(marks_, [&](const copy& c) { return c.events >= kept; });
-        while (copies_.back().events > kept) copies_.pop_back();
+        while (copies_.back().events > kept) drop(copies_.end() - 1);
         std::erase_if(events_, undone);
         state_ = copies_.back().state;
         for (std::size_t i = copies_.back().events; i < events_.size(); ++i) replay(events_[i]);
@@ -109,6 +109,21 @@ class gate_log {
         state_type state;
     };
 
+    /// A copy of the present, in the memory of one that was dropped if there is any.
+    copy present(std::int64_t position) {
+        if (dropped_.empty()) return {position, events_.size(), state_};
+        copy made = std::move(dropped_.back());
+        dropped_.pop_back();
+        made.position = position;
+        made.events = events_.size();
+        made.state = state_;
+        return made;
+    }
+    void drop(typename std::vector<copy>::iterator which) {
+        dropped_.push_back(std::move(*which));
+        copies_.erase(which);
+    }
+
     gate_input input_of(const event& e) const {
         return {.token = e.token,
                 .position = e.position,
@@ -128,8 +143,9 @@ class gate_log {
     std::uint64_t seed_;
     state_type state_;
     std::vector<event> events_;
-    std::vector<copy> copies_;  // ascending; the first is the oldest point
-    std::vector<copy> marks_;   // at most one
+    std::vector<copy> copies_;   // ascending; the first is the oldest point
+    std::vector<copy> marks_;    // at most one
+    std::vector<copy> dropped_;  // of use for their memory alone: a loop that goes on allocates nothing
 };
 
 }  // namespace nullm::inline NULLM_ABI
