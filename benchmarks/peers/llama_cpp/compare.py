@@ -208,6 +208,7 @@ class Comparison:
             cache = engines.cache_bytes_per_position(self.files[name]) * (c.depth + found["decode_tokens"] / 2)
             roofline = (found["weight_bytes"] + cache) * median(found["read_s"]) / found["weight_bytes"]
             self.note(where, {"deep decode": 1 / seconds, "roofline share": roofline / seconds})
+            self.note(where, {"deep plain read GB/s": 1e-9 * found["weight_bytes"] / median(found["read_s"])})
 
     def run(self, keep):
         """All repeats; calls keep() after each item of each, so that little is lost if the run is ended."""
@@ -258,13 +259,20 @@ def heading(about):
     )
     if others:
         text += f" Other programs kept {median(others):.2f} cores busy (at most {max(others):.2f})" + (
-            ": **the machine was not idle, these figures do not count**." if median(others) > 0.1 else "."
+            ": **the machine was not idle, these figures do not count**." if was_busy(about) else "."
         )
     return text
 
 
+def was_busy(about):
+    return bool(about["others_cores"]) and median(about["others_cores"]) > 0.1
+
+
 def render(results):
     tables = [MAKERS[item](Samples(results["samples"])) for item in results["about"]["items"]]
+    if was_busy(results["about"]):
+        for table in tables:
+            table.withhold()
     failed = results["about"]["failures"]
     text = heading(results["about"]) + "\n\n" + "\n".join(t.markdown() for t in tables)
     if failed:
