@@ -1,6 +1,6 @@
 # Every header compiles alone: one translation unit each.
 file(GLOB_RECURSE _headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/include/nullm/*.hpp)
-list(FILTER _headers EXCLUDE REGEX "foreach_isa.hpp")  # a multiple-inclusion helper, not a header of its own
+list(FILTER _headers EXCLUDE REGEX "(foreach_isa|for_vnni).hpp")  # multiple-inclusion helpers, not headers of their own
 set(_units)
 foreach(_header ${_headers})
   string(REPLACE "/" "_" _name ${_header})

@@ -1,5 +1,5 @@
 #pragma once
-// The command line that nullm_generate and nullm_read share.
+// The command line that the programs and benchmarks share.
 
 #include "options.hpp"
 

@@ -1,5 +1,5 @@
 #pragma once
-// From the command line's names to types, and what both programs do around the loop.
+// From the command line's names to types, and what the programs do around the loop.
 
 #include "chosen_gate.hpp"
 #include "chosen_model.hpp"

@@ -238,14 +238,21 @@ nlohmann::ordered_json to_json(const outcome& seen, const cli::options& model,
     return line;
 }
 
-/// The reference's file, if it is another one: it must read the text as the same tokens.
+/// The reference's file, if it is another one: it must read the text as the same tokens, and predict among as
+/// many.
 std::optional<nullm::checkpoint> open_reference(const settings& chosen, const std::string& text,
-                                                const std::vector<nullm::token_id>& ids) {
+                                                const std::vector<nullm::token_id>& ids,
+                                                std::size_t vocabulary) {
     if (!chosen.against_model) return std::nullopt;
     nullm::checkpoint file(*chosen.against_model);
     if (nullm::tokenizer(file.vocabulary()).encode(text) != ids) {
         throw nullm::error(*chosen.against_model, "a tokenizer that reads the text as the model's does",
                            "another one");
+    }
+    if (file.config().vocabulary != vocabulary) {
+        throw nullm::error(*chosen.against_model,
+                           "a vocabulary of " + std::to_string(vocabulary) + ", as the model's",
+                           std::to_string(file.config().vocabulary));
     }
     return file;
 }
@@ -261,7 +268,7 @@ void run(const settings& chosen) {
                            std::to_string(ids.size()));
     }
     const auto compared = chosen.reference();
-    const auto other = open_reference(chosen, text, ids);
+    const auto other = open_reference(chosen, text, ids, file.config().vocabulary);
     subject model(chosen.model, file, chosen.window);
     std::optional<subject> reference;
     if (compared) reference.emplace(*compared, other ? *other : file, chosen.window);

@@ -15,7 +15,11 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
+#include <exception>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -60,7 +64,7 @@ int run(const settings& chosen) {
     const auto tokens = any_tokens(chosen.depth + ahead, model.vocabulary());
     const std::span<const nullm::token_id> all(tokens);
     nullm::thread_pool pool(chosen.model.threads);
-    const auto depth = static_cast<std::size_t>(chosen.depth);
+    const std::size_t depth = chosen.depth;
     model.forward(session, all.subspan(depth, 1), 1);  // grows what grows
     const double load_seconds = measure::since(loading);
     model.truncate(session, 0);
@@ -79,7 +83,8 @@ int run(const settings& chosen) {
         const auto keep = [&](timed& row, double seconds) {
             if (warm) row.seconds.push_back(seconds);
         };
-        // One sweep takes milliseconds, in which another machine's guest may do anything: several, on both sides of decoding.
+        // One sweep takes milliseconds, in which the machine's other guests may do anything: several, on both
+        // sides of decoding.
         std::vector<double> sweeps;
         for (int sweep = 0; sweep < 6; ++sweep) sweeps.push_back(weights.sweep(pool));
         {

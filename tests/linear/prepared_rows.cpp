@@ -24,7 +24,7 @@ TEMPLATE_TEST_CASE("a block's scale, codes and sums are what their definition sa
                    nullm::i8) {
     using code = typename TestType::code;
     nullm::thread_pool pool(1);
-    for (const std::size_t cols : {1, 31, 32, 33, 64, 100}) {
+    for (const std::size_t cols : {1, 31, 32, 33, 64, 100, 530, 1040}) {
         for (const std::size_t m : {1, 7, 8, 9, 20}) {
             const auto x = random_rows(m, cols, m * cols);
             nullm::prepared_rows<TestType> rows;
@@ -68,7 +68,7 @@ TEMPLATE_TEST_CASE("every instruction set and thread count prepares the same byt
                    nullm::i8) {
     nullm::thread_pool one(1);
     nullm::thread_pool two(2);
-    for (const std::size_t cols : {1, 15, 16, 17, 31, 33, 64, 100, 576}) {
+    for (const std::size_t cols : {1, 15, 16, 17, 31, 33, 64, 100, 530, 576, 1040}) {
         for (const std::size_t m : {1, 5, 17, 40}) {
             auto x = random_rows(m, cols, m + cols);
             x[x.size() / 2] = std::numeric_limits<float>::infinity();
@@ -94,19 +94,24 @@ TEMPLATE_TEST_CASE("every instruction set and thread count prepares the same byt
 TEMPLATE_TEST_CASE("values that are not finite give a scale of NaN, tiny ones a scale of zero", "[linear]",
                    nullm::i16, nullm::i8) {
     nullm::thread_pool pool(1);
-    std::vector<float> x(128, 1.0F);
-    x[3] = std::numeric_limits<float>::quiet_NaN();
-    x[40] = -std::numeric_limits<float>::infinity();
-    for (std::size_t i = 64; i < 96; ++i) x[i] = 1e-38F;
+    // Twice the width of a piece, so that the second one has its own.
+    const std::size_t piece = 512;
+    std::vector<float> x(2 * piece, 1.0F);
+    x[piece + 3] = x[3] = std::numeric_limits<float>::quiet_NaN();
+    x[piece + 40] = x[40] = -std::numeric_limits<float>::infinity();
+    for (std::size_t i = 64; i < 96; ++i) x[piece + i] = x[i] = 1e-38F;
     for (const isa level : {isa::scalar, nullm::detected_isa()}) {
         nullm::prepared_rows<TestType> rows;
         rows.level = level;
-        rows.assign({x.data(), 1, 128}, pool);
-        CHECK(std::isnan(rows.codes(0)[0].scale));
-        CHECK(std::isnan(rows.codes(0)[1].scale));
-        CHECK(rows.codes(0)[2].scale == 0.0F);
-        CHECK(rows.codes(0)[3].scale == 1.0F / TestType::max_code);
-        for (const auto c : rows.codes(0)[0].codes) CHECK(c == 0);
+        rows.assign({x.data(), 1, 2 * piece}, pool);
+        for (const std::size_t first : {std::size_t{0}, piece / 32}) {
+            const auto* blocks = rows.codes(0) + first;
+            CHECK(std::isnan(blocks[0].scale));
+            CHECK(std::isnan(blocks[1].scale));
+            CHECK(blocks[2].scale == 0.0F);
+            CHECK(blocks[3].scale == 1.0F / TestType::max_code);
+            for (const auto c : blocks[0].codes) CHECK(c == 0);
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 namespace nullm::inline NULLM_ABI::NULLM_ISA {
 
-/// Asks for the cache line `ahead` bytes on; may lie past the end, where it is never loaded. A chunk's keys, its values
-/// and the next head's keys follow one another, so what lies ahead is what is read next.
+/// Asks for the cache line `ahead` bytes on; may lie past the end, where it is never loaded. A chunk's values
+/// follow its keys, so what lies ahead is what is read next, but for the last 4 kB of a chunk.
 template <class T>
 NULLM_INLINE void prefetch_ahead(const T* p, std::size_t ahead) {
     __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) + ahead));

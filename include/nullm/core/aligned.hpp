@@ -19,14 +19,14 @@ inline constexpr std::size_t cache_line = 64;
 /// from memory is a quarter faster and more (benchmarks/kernel/linear.cpp, rows `read`).
 inline constexpr std::size_t huge_page = std::size_t{2} << 20;
 
-constexpr std::align_val_t alignment_of(std::size_t bytes) {
+constexpr std::align_val_t alignment_for(std::size_t bytes) {
     return std::align_val_t{bytes >= huge_page ? huge_page : cache_line};
 }
 
 /// `bytes` uninitialised bytes at a cache line; at a huge page, and on huge pages if the system has them, where they fill
 /// one. To be freed by free_aligned with the same size. Throws std::bad_alloc.
 inline void* allocate_aligned(std::size_t bytes) {
-    void* const p = ::operator new(bytes, alignment_of(bytes));
+    void* const p = ::operator new(bytes, alignment_for(bytes));
 #if defined(__linux__)
     // Advice: where it is refused, the pages are ordinary ones and all else is the same.
     if (bytes >= huge_page) madvise(p, bytes / huge_page * huge_page, MADV_HUGEPAGE);
@@ -34,7 +34,7 @@ inline void* allocate_aligned(std::size_t bytes) {
     return p;
 }
 inline void free_aligned(void* p, std::size_t bytes) {
-    ::operator delete(p, alignment_of(bytes));
+    ::operator delete(p, alignment_for(bytes));
 }
 
 template <class T>

@@ -9,6 +9,7 @@
 #include <nullm/linear/arithmetic.hpp>
 #include <nullm/linear/tile_layout.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 
@@ -54,8 +55,8 @@ class prepared_rows {
         has_floats_ = keep_floats || !IntegerArithmetic<A>;
         if (has_floats_) grow(floats_, needed);
         const std::size_t pieces = (blocks() + piece_blocks - 1) / piece_blocks;
-        const std::size_t grain =
-            serial_elements / (std::min(rows_, panel_rows) * std::min(cols_, piece_blocks * 32)) + 1;
+        const std::size_t piece = std::min(rows_, panel_rows) * std::min(cols_, piece_blocks * 32);
+        const std::size_t grain = (serial_elements + piece - 1) / piece;
         pool.for_each(panels() * pieces, grain,
                       [&](std::size_t i) { prepare(x, i / pieces, i % pieces * piece_blocks); });
     }

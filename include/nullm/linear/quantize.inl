@@ -14,10 +14,11 @@ inline void load_block(const float* x, std::size_t n, f32x16& low, f32x16& high)
     }
 }
 
-/// Quantises up to sixteen blocks of one row: scale = max|x| / max_code, code = round(x * (max_code / max|x|)), both
-/// quotients and the product rounded, ties of the last rounding to even. The product exceeds max_code by at most two
-/// units in the last place, so the code never does. What a block needs once (its largest element, two quotients, the sum
-/// of its codes) is computed for all of them together, a lane a block. Block b goes to out[b * stride].
+/// Quantises up to sixteen blocks of one row: scale = max|x| / max_code, code = round(x * (max_code /
+/// max|x|)), both quotients and the product rounded, ties of the last rounding to even. The product exceeds
+/// max_code by at most two units in the last place, so the code never does. What a block needs once (its
+/// largest element, two quotients, the sum of its codes) is computed for all of them together, a lane a
+/// block. Block b goes to out[b * stride].
 template <class Code>
 inline void quantize_blocks(const float* x, std::size_t cols, std::size_t blocks, int max_code,
                             activation_block<Code>* out, std::size_t stride) {
@@ -42,7 +43,7 @@ inline void quantize_blocks(const float* x, std::size_t cols, std::size_t blocks
     const f32x16 scale =
         select(finite, select_or_zero(scaled, div(largest, most)), splat(__builtin_nanf("")));
     float inverse[16];
-    store(inverse, select_or_zero(scaled, div(most, largest)));
+    store(inverse, select_or_zero(scaled, div(most, select(scaled, largest, most))));
     for (std::size_t b = 0; b < blocks; ++b) {
         load_one(b, low, high);
         if (((finite >> b) & 1) == 0) low = high = zeros();

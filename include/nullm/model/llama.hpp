@@ -129,7 +129,9 @@ class llama {
     static constexpr std::size_t pass_rows = 128;
     // Work on single rows is cheap: a few of them are not worth waking threads for.
     static constexpr std::size_t row_grain = 8;
-    static constexpr std::size_t mlp_piece = 512;  // columns: an MLP is wide enough to share out a row
+    // An MLP's rows are wide: they are shared out in pieces of columns, so that two rows are already enough.
+    static constexpr std::size_t mlp_piece = 512;
+    static constexpr std::size_t mlp_grain = 4;  // pieces
 
     void forget_index(state& session, std::size_t n) const {
         if constexpr (KeepsIndex<AttentionType>) attention_.truncate(session.attention_, n);
@@ -212,7 +214,7 @@ class llama {
             w.gate_up.apply(s.normed_input_, gate_up, *s.pool_);
 
             // silu(gate) * up, back down to the width, and the second residual sum.
-            s.pool_->for_each(m * pieces, row_grain, [&](std::size_t i) {
+            s.pool_->for_each(m * pieces, mlp_grain, [&](std::size_t i) {
                 const std::size_t first = i % pieces * mlp_piece;
                 const std::size_t count = std::min(mlp_piece, c.mlp_width - first);
                 const auto of = [&](std::size_t at) {
