@@ -34,13 +34,13 @@ inline std::vector<named_prompt> all_prompts(const nullm::checkpoint& file, cons
     const nullm::chat_message question{"user", "What is the capital of France?"};
     prompts.push_back(
         {"chat", nullm::chat_template(*file.chat_template()).render(words, std::span(&question, 1)), false});
-    for (const char* name : {"summary", "rewriting", "code", "list", "dialogue", "article"}) {
+    for (const char* name : {"summary", "rewriting", "code", "more/list", "more/dialogue", "article"}) {
         std::ifstream text(std::filesystem::path(NULLM_PROMPTS_DIR) / (std::string(name) + ".txt"));
         REQUIRE(text);
         const std::string content(std::istreambuf_iterator<char>(text), {});
         const std::string which = name;
         prompts.push_back(
-            {which, words.encode(content), which == "rewriting" || which == "code" || which == "list"});
+            {which, words.encode(content), which == "rewriting" || which == "code" || which == "more/list"});
         CHECK(prompts.back().tokens.size() >= 300);
     }
     return prompts;
