@@ -116,8 +116,10 @@ class llama {
         for (std::size_t begin = 0; begin < tokens.size(); begin += pass_rows) {
             const auto part = tokens.subspan(begin, std::min(pass_rows, tokens.size() - begin));
             run_layers(session, part, start + begin);
-            const std::size_t first = std::clamp(silent, begin, begin + part.size());
-            run_head(session, first - begin, logits.subrows(first - silent, begin + part.size() - first));
+            const std::size_t end = begin + part.size();
+            if (end <= silent) continue;
+            const std::size_t first = std::max(silent, begin);
+            run_head(session, first - begin, logits.subrows(first - silent, end - first));
         }
         session.cache_.commit(start + tokens.size());
         return logits;
@@ -230,7 +232,6 @@ class llama {
 
     // Logits of the rows of x_ from first_row on.
     void run_head(state& s, std::size_t first_row, matrix_view<float> logits) const {
-        if (logits.rows == 0) return;
         const matrix_view<float> normed(s.normed_.data(), logits.rows, config_.width);
         s.pool_->for_each(logits.rows, row_grain, [&](std::size_t r) {
             const std::span<const float> x(s.x_.data() + (first_row + r) * config_.width, config_.width);
