@@ -24,7 +24,15 @@ constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> c
 }
 
 /// The parts of the library that draw; one number each, so that no two ever share a draw.
-enum class draw_stream : std::uint32_t { encoder = 1, sampler = 2, explore = 3, gate = 4, attention = 5, test = 6 };
+enum class draw_stream : std::uint32_t {
+    encoder = 1,
+    sampler = 2,
+    explore = 3,
+    gate = 4,
+    attention = 5,
+    test = 6,
+    bootstrap = 7,
+};
 
 /// Names one sequence of draws: those of one component, for one position of one seeded run. `repeat` tells apart
 /// several steps at the same position (a writer that pauses).
