@@ -2,6 +2,7 @@
 // A gate with its state and with what it was told, so that a reader or writer can go back to an earlier
 // position.
 
+#include <nullm/generate/spans.hpp>
 #include <nullm/spike/gate.hpp>
 
 #include <cstddef>
@@ -39,6 +40,18 @@ class gate_log {
     void settle(token_id token, std::int64_t position, bool fired) {
         events_.push_back({position, token, 0.0F, 0, fired ? call::settle_fired : call::settle_silent});
         gate_.settle(state_, token, fired);
+    }
+
+    /// The span whose last token, at `position`, was settled just now is over.
+    gate_decision end_span(token_id last, std::int64_t position) requires SpanGate<G> {
+        const event told{position, last, 1.0F, 0, call::end_span};
+        const gate_decision decision = gate_.end_span(state_, input_of(told));
+        events_.push_back(told);
+        return decision;
+    }
+    void settle_span(token_id last, std::int64_t position, bool kept) requires SpanGate<G> {
+        events_.push_back({position, last, 0.0F, 0, kept ? call::settle_kept : call::settle_dropped});
+        gate_.settle_span(state_, last, kept);
     }
 
     /// Forgets the last `steps` calls, all of them steps, given `now` as it was before the first of them.
@@ -95,7 +108,14 @@ class gate_log {
     }
 
  private:
-    enum class call : std::uint8_t { step, settle_silent, settle_fired };
+    enum class call : std::uint8_t {
+        step,
+        settle_silent,
+        settle_fired,
+        end_span,
+        settle_dropped,
+        settle_kept
+    };
     struct event {
         std::int64_t position = 0;
         token_id token = 0;
@@ -132,6 +152,16 @@ class gate_log {
                 .seed = seed_};
     }
     void replay(const event& e) {
+        if constexpr (SpanGate<G>) {
+            if (e.what == call::end_span) {
+                gate_.end_span(state_, input_of(e));
+                return;
+            }
+            if (e.what == call::settle_dropped || e.what == call::settle_kept) {
+                gate_.settle_span(state_, e.token, e.what == call::settle_kept);
+                return;
+            }
+        }
         if (e.what == call::step) {
             gate_.step(state_, input_of(e));
         } else {

@@ -15,6 +15,10 @@ struct reader_options {
     std::uint32_t max_pending = 64;  // so many positions waiting are cached without an answer
     std::uint32_t max_silence = 0;   // so many NULLs in a row, then an answer; 0: off
     std::uint32_t explore = 0;       // one position in so many answers whatever the gate says; 0: off
+
+    // With a SpanGate the last two ask their question at a span's end, of its last position.
+    bool discard = false;                   // a silent span is dropped instead of waiting; lossy
+    std::vector<token_id> never_drop = {};  // a span that holds one of these is never dropped
 };
 
 /// Limits and seed of a writer. None of them changes the text, max_tokens and stop_tokens excepted.

@@ -6,6 +6,7 @@
 #include <nullm/generate/concepts.hpp>
 #include <nullm/generate/gate_log.hpp>
 #include <nullm/generate/options.hpp>
+#include <nullm/generate/spans.hpp>
 #include <nullm/generate/statistics.hpp>
 #include <nullm/model/concepts.hpp>
 #include <nullm/spike/gate.hpp>
@@ -21,7 +22,10 @@ namespace nullm::inline NULLM_ABI {
 
 /// Reads a token stream. Where the gate is silent a pushed token only waits; where it fires, all that wait
 /// run as one causal batch and the model's prediction of the next token is the answer: the same bits as if
-/// the model had run at every position. Lossy only through discard_pending().
+/// the model had run at every position. Lossy only through discard_pending() and the option `discard`.
+///
+/// With a SpanGate no push answers by itself: whoever knows the text (span_splitter) says where a line or
+/// sentence ends, and end_span() decides on all of it.
 ///
 /// When the context is full the reader goes on from the last half of it, at pushes that depend on counts
 /// alone. Always: cached() + pending() = tokens pushed - discarded - left behind by restarts. If the model or
@@ -37,6 +41,9 @@ class basic_reader {
           options_(options),
           stream_{.log = gate_log<G>(std::move(gate), options.seed)} {
         if (model_->context(state_) == 0) throw error("reader", "a context of one token or more", "0");
+        if (options_.discard && !SpanGate<G>)
+            throw error("reader discard", "a gate of spans", "one of tokens");
+        std::sort(options_.never_drop.begin(), options_.never_drop.end());
         model_->truncate(state_, 0);
     }
 
@@ -51,32 +58,83 @@ class basic_reader {
         if (stream_.window.size() == model_->context(state_)) restart();
         const std::int64_t position = stream_.position;
         const gate_decision decision = stream_.log.step(token, position);
-        const wake_reason fired = reason_to_fire(decision, position);
+        const wake_reason fired =
+            SpanGate<G> ? wake_reason::none : reason_to_fire(decision, position, stream_.silence);
         stream_.window.push_back(token);
-        stream_.outcomes.push_back({outcome::unanswered, stream_.silence, decision});
+        stream_.outcomes.push_back(
+            {outcome::unanswered, span_end::none, stream_.silence, stream_.open, decision});
+        if constexpr (SpanGate<G>) {
+            ++stream_.open.length;
+            stream_.open.kept |=
+                std::binary_search(options_.never_drop.begin(), options_.never_drop.end(), token);
+        }
         stream_.log.settle(token, position, fired != wake_reason::none);
         ++stream_.position;
         ++stream_.counts.positions;
         stream_.log.keep_copy(stream_.position);
         if (fired != wake_reason::none) return answer(fired);
         wake_reason reason = wake_reason::none;
-        if (pending() >= options_.max_pending) {
-            run(0);
+        if (const std::size_t waiting = certain(); waiting > 0 && waiting >= options_.max_pending) {
+            run(waiting, 0);
             reason = wake_reason::max_pending;
         }
         return conclude(outcome::silent, reason, {});
     }
 
+    /// The span of all tokens since the last one's end is over: an answer at its last position if its gate
+    /// fires, exploration picks that position, or max_silence positions were silent before it. Otherwise it
+    /// waits; with the option `discard` it is dropped instead, as if the model's stream had never had it,
+    /// unless
+    ///   - `keep` is set, it holds a token of never_drop, or an answer was forced within it,
+    ///   - it reaches into the first four positions of the window, or began behind it.
+    /// Its fate never depends on what happens to be cached. rewind() cannot go behind a dropped span; an end
+    /// is forgotten with the token before it. Throws nullm::error if nothing was pushed since the last end.
+    span_step end_span(bool keep = false) requires SpanGate<G> {
+        const open_span span = stream_.open;
+        if (span.length == 0) throw error("reader::end_span", "a token pushed since the last end", "none");
+        const std::int64_t last = stream_.position - 1;
+        const token_id token = stream_.window.back();
+        const gate_decision decision = stream_.log.end_span(token, last);
+        // The last position is one of the silent ones, unless its answer was forced.
+        const wake_reason reason = reason_to_fire(decision, last, std::max(stream_.silence, 1U) - 1);
+        const bool silent = reason == wake_reason::none;
+        const bool spare = keep || span.kept || stream_.window.size() < span.length + never_dropped;
+        const bool drop = options_.discard && silent && !spare;
+        stream_.log.settle_span(token, last, options_.discard ? !drop : !silent);
+        stream_.open = {};
+        ++stream_.counts.spans;
+        pushed& end = stream_.outcomes.back();
+        end.decision = decision;
+        end.ended = options_.discard && silent && !drop ? span_end::spared : span_end::plain;
+        if (end.ended == span_end::spared) ++stream_.counts.spared;
+        span_step ended{.at_end = {}, .length = span.length, .fate = span_fate::answered};
+        if (!silent) {
+            ended.at_end = answer(reason);
+            return ended;
+        }
+        if (drop) {
+            ++stream_.counts.dropped;
+            take_out(span.length);
+        }
+        ended.fate = drop ? span_fate::dropped : options_.discard ? span_fate::spared : span_fate::waits;
+        ended.at_end = step_of(decision, wake_reason::none, {});
+        return ended;
+    }
+
+    /// Tokens of the span that has not ended.
+    std::size_t open_span_length() const requires SpanGate<G> { return stream_.open.length; }
+
     /// Answers at the last pushed position, whatever its gate said. Throws nullm::error if nothing was
     /// pushed.
     step force() {
         if (stream_.window.empty()) throw error("reader::force", "a pushed token", "none");
+        stream_.open.kept = stream_.open.length > 0;  // what an answer rests on is not taken back
         return answer(wake_reason::forced);
     }
 
     /// Caches all that waits, without an answer.
     void commit() {
-        if (pending() > 0) run(0);
+        if (pending() > 0) run(pending(), 0);
     }
 
     /// As if the last n tokens had never been pushed: gate, silence, answers to come, and the statistics that
@@ -94,9 +152,13 @@ class basic_reader {
         if (cached() > stream_.window.size()) model_->truncate(state_, stream_.window.size());
         stream_.log.rewind(position, position);
         for (; n > 0; --n) {
-            stream_.silence = stream_.outcomes.back().silence_before;
-            count(stream_.outcomes.back().what, -1);
+            const pushed& undone = stream_.outcomes.back();
+            stream_.silence = undone.silence_before;
+            stream_.open = undone.open_before;
+            count(undone.what, -1);
             --stream_.counts.positions;
+            stream_.counts.spans -= undone.ended != span_end::none ? 1 : 0;
+            stream_.counts.spared -= undone.ended == span_end::spared ? 1 : 0;
             stream_.outcomes.pop_back();
         }
         stream_.position = position;
@@ -113,16 +175,11 @@ class basic_reader {
     /// never had it. Lossy: later answers are those of the shorter text. The gate has seen it, and rewind()
     /// cannot go behind it. Returns how many tokens were dropped.
     std::size_t discard_pending() {
-        constexpr std::size_t never_dropped =
-            4;  // attention sinks: a model without its first tokens degenerates
         const std::size_t kept = std::max(cached(), std::min(never_dropped, stream_.window.size()));
         const std::size_t dropped = stream_.window.size() - kept;
         if (dropped == 0) return 0;
-        stream_.window.resize(kept);
-        stream_.restarts.clear();
-        stream_.log.forget(stream_.position);
-        forget_outcomes();
-        stream_.counts.discarded += dropped;
+        stream_.open = {};
+        take_out(dropped);
         return dropped;
     }
 
@@ -156,10 +213,20 @@ class basic_reader {
     const reader_options& options() const { return options_; }
 
  private:
+    // Attention sinks: a model without its first tokens degenerates.
+    static constexpr std::size_t never_dropped = 4;
+
     enum class outcome : std::uint8_t { unanswered, silent, answered };
+    enum class span_end : std::uint8_t { none, plain, spared };
+    struct open_span {
+        std::uint32_t length = 0;
+        bool kept = false;  // whatever its gate says
+    };
     struct pushed {
         outcome what;
+        span_end ended;  // a span, with this token
         std::uint32_t silence_before;
+        open_span open_before;
         gate_decision decision;
     };
     struct restarted {
@@ -172,22 +239,30 @@ class basic_reader {
         std::vector<pushed> outcomes = {};  // one a position, the last one's at the back
         std::int64_t position = 0;
         std::uint32_t silence = 0;  // NULLs in a row so far
+        open_span open = {};
         std::vector<float> logits = {};
         statistics counts = {};
         std::vector<restarted> restarts = {};  // the last two: a rewind to the oldest token kept undoes both
     };
 
-    wake_reason reason_to_fire(const gate_decision& decision, std::int64_t position) const {
+    /// `silence`: NULLs in a row before this position.
+    wake_reason reason_to_fire(const gate_decision& decision, std::int64_t position,
+                               std::uint32_t silence) const {
         if (decision.fire) return wake_reason::rate;
         if (explores(options_.explore, options_.seed, position)) return wake_reason::explore;
-        if (options_.max_silence != 0 && stream_.silence >= options_.max_silence)
-            return wake_reason::max_silence;
+        if (options_.max_silence != 0 && silence >= options_.max_silence) return wake_reason::max_silence;
         return wake_reason::none;
     }
 
-    /// Runs all that waits; rows of logits for the last `wanted`.
-    matrix_view<const float> run(std::size_t wanted) {
-        const std::span<const token_id> batch = std::span(std::as_const(stream_.window)).subspan(cached());
+    /// Of the tokens that wait, how many will not be dropped: all, or those before a span that still may be.
+    std::size_t certain() const {
+        const std::size_t open = options_.discard ? stream_.open.length : 0;
+        return pending() - std::min(pending(), open);
+    }
+
+    /// Runs the first n of those that wait; rows of logits for the last `wanted` of them.
+    matrix_view<const float> run(std::size_t n, std::size_t wanted) {
+        const std::span<const token_id> batch = std::span(std::as_const(stream_.window)).subspan(cached(), n);
         const matrix_view<const float> logits = model_->forward(state_, batch, wanted);
         ++stream_.counts.passes;
         stream_.counts.rows += batch.size();
@@ -197,7 +272,7 @@ class basic_reader {
     step answer(wake_reason reason) {
         // With nothing waiting the last token runs again, which gives the same bits as running it then.
         if (pending() == 0) model_->truncate(state_, stream_.window.size() - 1);
-        const std::span<const float> row = run(1).row(0);
+        const std::span<const float> row = run(pending(), 1).row(0);
         const token_id token = sampler_.sample(
             row, {.seed = options_.seed, .stream = draw_stream::sampler, .position = stream_.position});
         stream_.logits.assign(row.begin(), row.end());
@@ -210,10 +285,14 @@ class basic_reader {
         count(what, +1);
         stream_.silence = token ? 0 : stream_.silence + 1;
         if (reason != wake_reason::none) ++stream_.counts.fires[static_cast<std::size_t>(reason)];
+        return step_of(last.decision, reason, token);
+    }
+
+    step step_of(const gate_decision& decision, wake_reason reason, std::optional<token_id> token) const {
         return {.position = stream_.position - 1,
                 .token = token,
-                .rate = last.decision.rate,
-                .theta = last.decision.theta,
+                .rate = decision.rate,
+                .theta = decision.theta,
                 .reason = reason,
                 .settled = {},
                 .pending = static_cast<std::uint32_t>(pending()),
@@ -223,6 +302,16 @@ class basic_reader {
     void count(outcome what, int change) {
         if (what == outcome::silent) stream_.counts.nulls += static_cast<std::uint64_t>(change);
         if (what == outcome::answered) stream_.counts.emitted += static_cast<std::uint64_t>(change);
+    }
+
+    /// As if the model's stream had never had its last n tokens.
+    void take_out(std::size_t n) {
+        stream_.window.resize(stream_.window.size() - n);
+        if (cached() > stream_.window.size()) model_->truncate(state_, stream_.window.size());
+        stream_.restarts.clear();
+        stream_.log.forget(stream_.position);
+        forget_outcomes();
+        stream_.counts.discarded += n;
     }
 
     void restart() {
