@@ -86,6 +86,20 @@ TEST_CASE("a cut through a tie gives the mean over the orders the tie may have",
     CHECK(std::isnan(share_within(ranked, 0.5, std::vector<float>(6, 0.0F))));
 }
 
+TEST_CASE("the area under what is caught is the mean over all coverages", "[measure][ranking]") {
+    const auto s = draw_sample(40, 21);
+    const ranking ranked(s.scores);
+    double area = 0;
+    for (std::size_t k = 0; k < 40; ++k) {  // between two positions the curve is straight
+        const double low = static_cast<double>(k) / 40, high = static_cast<double>(k + 1) / 40;
+        area += (share_within(ranked, low, s.amounts) + share_within(ranked, high, s.amounts)) / 2 / 40;
+    }
+    CHECK(share_area(ranked, s.amounts) == Approx(area));
+    CHECK(share_area(ranking(std::vector<float>(40, 1.0F)), s.amounts) == Approx(0.5));
+    CHECK(std::isnan(share_area(ranked, std::vector<float>(40, 0.0F))));
+    CHECK_THROWS_AS(share_area(ranked, std::vector<float>(39, 1.0F)), nullm::error);
+}
+
 TEST_CASE("a constant score catches as much as it covers", "[measure][ranking]") {
     const auto s = draw_sample(50, 3, 1);
     for (const double coverage : {0.0, 0.1, 0.37, 0.9, 1.0}) {
@@ -116,6 +130,7 @@ TEST_CASE("a position that counts k times is k positions", "[measure][ranking]")
             CHECK(share_within(once, coverage, s.amounts, times) ==
                   Approx(share_within(written_out, coverage, all.amounts)));
         }
+        CHECK(share_area(once, s.amounts, times) == Approx(share_area(written_out, all.amounts)));
         CHECK(share_at(s.flags, s.amounts, times) == Approx(share_at(all.flags, all.amounts)));
         CHECK(share_of(s.flags, times) == Approx(share_of(all.flags)));
     }

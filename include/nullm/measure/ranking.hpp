@@ -81,16 +81,35 @@ class ranking {
     std::vector<std::uint32_t> ends_;  // one past the last of each run
 };
 
-/// The probability that a position with the flag ranks above one without it; ties count half (Hanley and
-/// McNeil 1982). NaN unless there are both. O(n). Throws nullm::error if the lengths differ.
+namespace detail {
+
+/// Calls f(size, amount) for each run of equal scores, the highest first: how many positions it counts for,
+/// and what their amounts add up to. Throws nullm::error if the lengths differ.
+template <NumberRange Amounts, class F>
+void for_each_run(std::string_view where, const ranking& ranked, const Amounts& amounts,
+                  multiplicities counts, F&& f) {
+    check_length(where, ranked.size(), std::ranges::size(amounts));
+    check_length(where, ranked.size(), counts.size(), true);
+    ranked.for_each_tie([&](std::span<const std::uint32_t> tied) {
+        double size = 0, amount = 0;
+        for (const std::uint32_t p : tied) {
+            const double n = times(counts, p);
+            size += n;
+            amount += n * static_cast<double>(amounts[p]);
+        }
+        f(size, amount);
+    });
+}
+
+}  // namespace detail
+
+/// The probability that a position with the flag (0 or 1) ranks above one without it; ties count half (Hanley
+/// and McNeil 1982). NaN unless there are both. O(n). Throws nullm::error if the lengths differ.
 template <NumberRange Flags>
 double auroc(const ranking& ranked, const Flags& flags, multiplicities counts = {}) {
-    detail::check_length("auroc flags", ranked.size(), std::ranges::size(flags));
-    detail::check_length("auroc counts", ranked.size(), counts.size(), true);
     double positives = 0, negatives = 0, wins = 0;
-    ranked.for_each_tie([&](std::span<const std::uint32_t> tied) {
-        double with = 0, without = 0;
-        for (const std::uint32_t p : tied) (flags[p] ? with : without) += detail::times(counts, p);
+    detail::for_each_run("auroc", ranked, flags, counts, [&](double size, double with) {
+        const double without = size - with;
         wins += without * (positives + with / 2);
         positives += with;
         negatives += without;
@@ -105,8 +124,6 @@ double auroc(const ranking& ranked, const Flags& flags, multiplicities counts = 
 template <NumberRange Amounts>
 double share_within(const ranking& ranked, double coverage, const Amounts& amounts,
                     multiplicities counts = {}) {
-    detail::check_length("share_within amounts", ranked.size(), std::ranges::size(amounts));
-    detail::check_length("share_within counts", ranked.size(), counts.size(), true);
     if (!(coverage >= 0 && coverage <= 1)) {
         throw error("share_within coverage", "a share from 0 to 1", std::to_string(coverage));
     }
@@ -114,13 +131,7 @@ double share_within(const ranking& ranked, double coverage, const Amounts& amoun
     if (!counts.empty()) positions = std::accumulate(counts.begin(), counts.end(), 0.0);
     const double wanted = coverage * positions;
     double taken = 0, within = 0, all = 0;
-    ranked.for_each_tie([&](std::span<const std::uint32_t> tied) {
-        double size = 0, amount = 0;
-        for (const std::uint32_t p : tied) {
-            const double times = detail::times(counts, p);
-            size += times;
-            amount += times * static_cast<double>(amounts[p]);
-        }
+    detail::for_each_run("share_within", ranked, amounts, counts, [&](double size, double amount) {
         if (taken + size <= wanted) {
             within += amount;
         } else if (taken < wanted) {
@@ -130,6 +141,19 @@ double share_within(const ranking& ranked, double coverage, const Amounts& amoun
         all += amount;
     });
     return within / all;
+}
+
+/// The area under share_within() over coverages from 0 to 1: 1/2 for a score without information. NaN if the
+/// whole amount is 0. O(n). Throws nullm::error if the lengths differ.
+template <NumberRange Amounts>
+double share_area(const ranking& ranked, const Amounts& amounts, multiplicities counts = {}) {
+    double taken = 0, within = 0, area = 0;
+    detail::for_each_run("share_area", ranked, amounts, counts, [&](double size, double amount) {
+        area += size * (within + amount / 2);
+        taken += size;
+        within += amount;
+    });
+    return area / taken / within;
 }
 
 /// The share of an amount that falls on the positions with the flag: recall or bits covered of decisions that

@@ -5,11 +5,6 @@
 #include <nullm/core/abi.hpp>
 #include <nullm/measure/ranking.hpp>
 
-#include <cstddef>
-#include <cstdint>
-#include <ranges>
-#include <span>
-
 namespace nullm::inline NULLM_ABI {
 
 /// Area under the risk-coverage curve (Geifman and El-Yaniv, NeurIPS 2017): the mean, over k = 1 ... n, of
@@ -19,16 +14,8 @@ namespace nullm::inline NULLM_ABI {
 /// aurc(ranking(-losses), losses). NaN of no positions. O(n). Throws nullm::error if the lengths differ.
 template <NumberRange Losses>
 double aurc(const ranking& ranked, const Losses& losses, multiplicities counts = {}) {
-    detail::check_length("aurc losses", ranked.size(), std::ranges::size(losses));
-    detail::check_length("aurc counts", ranked.size(), counts.size(), true);
     double accepted = 0, lost = 0, area = 0;
-    ranked.for_each_tie([&](std::span<const std::uint32_t> tied) {
-        double size = 0, loss = 0;
-        for (const std::uint32_t p : tied) {
-            const double times = detail::times(counts, p);
-            size += times;
-            loss += times * static_cast<double>(losses[p]);
-        }
+    detail::for_each_run("aurc", ranked, losses, counts, [&](double size, double loss) {
         for (double k = 1; k <= size; ++k) area += (lost + loss * (k / size)) / (accepted + k);
         accepted += size;
         lost += loss;
@@ -43,16 +30,8 @@ double aurc(const ranking& ranked, const Losses& losses, multiplicities counts =
 /// NaN of no positions. O(n). Throws nullm::error if the lengths differ.
 template <NumberRange Losses>
 double augrc(const ranking& ranked, const Losses& losses, multiplicities counts = {}) {
-    detail::check_length("augrc losses", ranked.size(), std::ranges::size(losses));
-    detail::check_length("augrc counts", ranked.size(), counts.size(), true);
     double accepted = 0, lost = 0, area = 0;
-    ranked.for_each_tie([&](std::span<const std::uint32_t> tied) {
-        double size = 0, loss = 0;
-        for (const std::uint32_t p : tied) {
-            const double times = detail::times(counts, p);
-            size += times;
-            loss += times * static_cast<double>(losses[p]);
-        }
+    detail::for_each_run("augrc", ranked, losses, counts, [&](double size, double loss) {
         area += size * (lost + loss / 2);
         accepted += size;
         lost += loss;

@@ -1,0 +1,168 @@
+#pragma once
+// The gates that are compared, each as a score of every position: it fires where the score reaches a cut.
+
+#include "articles.hpp"
+
+#include <nullm/core/random.hpp>
+#include <nullm/core/token.hpp>
+#include <nullm/spike/drives/importance_drive.hpp>
+#include <nullm/spike/drives/magnitude_drive.hpp>
+#include <nullm/spike/gate.hpp>
+#include <nullm/spike/gates.hpp>
+#include <nullm/spike/lif.hpp>
+#include <nullm/spike/poisson_encoder.hpp>
+#include <nullm/spike/quiet_gate.hpp>
+#include <nullm/spike/spike_gate.hpp>
+#include <nullm/spike/thresholds.hpp>
+#include <nullm/spike/vocabulary.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace decode {
+
+/// What the contenders are run over.
+struct corpus {
+    std::vector<article> reported;
+    std::vector<article> tuning;
+    bool carry = true;  // a gate's state goes on from article to article, as in one session
+};
+
+inline std::vector<nullm::token_id> joined(std::span<const article> articles) {
+    std::vector<nullm::token_id> all;
+    for (const article& a : articles) all.insert(all.end(), a.tokens.begin(), a.tokens.end());
+    return all;
+}
+
+struct contender {
+    std::string name;
+    std::vector<std::vector<float>>
+        reported;               // scores, a list a seed; no list: every n-th position, no score
+    std::vector<float> tuning;  // scores of the part that cuts are set on; none: an oracle
+    double nanoseconds = 0;     // a position
+
+    bool has_scores() const { return !reported.empty(); }
+};
+
+/// rate - theta at every position, as a reader steps the gate.
+template <nullm::Gate G>
+std::vector<float> margins(const G& gate, std::span<const article> articles, bool carry, std::uint64_t seed) {
+    std::vector<float> all;
+    std::int64_t position = 0;
+    auto state = gate.initial();
+    for (const article& a : articles) {
+        if (!carry) state = gate.initial();
+        for (const nullm::token_id token : a.tokens) {
+            const auto said = gate.step(state, {.token = token, .position = position++, .seed = seed});
+            gate.settle(state, token, said.fire);
+            all.push_back(said.rate - said.theta);
+        }
+    }
+    return all;
+}
+
+template <nullm::Gate G>
+contender run_gate(std::string name, const G& gate, const corpus& text, unsigned seeds) {
+    contender made{.name = std::move(name), .reported = {}, .tuning = {}};
+    made.tuning = margins(gate, text.tuning, text.carry, 0);
+    for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+        const auto start = std::chrono::steady_clock::now();
+        made.reported.push_back(margins(gate, text.reported, text.carry, seed));
+        const std::chrono::duration<double, std::nano> gone = std::chrono::steady_clock::now() - start;
+        const double each = gone.count() / static_cast<double>(made.reported.back().size());
+        made.nanoseconds = seed == 0 ? each : std::min(made.nanoseconds, each);
+    }
+    return made;
+}
+
+/// A score of the token alone.
+template <class F>
+contender run_score(std::string name, const corpus& text, F&& score) {
+    contender made{.name = std::move(name), .reported = {{}}, .tuning = {}};
+    for (const nullm::token_id token : joined(text.tuning)) made.tuning.push_back(score(token));
+    for (const nullm::token_id token : joined(text.reported)) made.reported[0].push_back(score(token));
+    return made;
+}
+
+/// How often each token stands in a text.
+inline std::vector<std::uint32_t> count_tokens(std::span<const nullm::token_id> text,
+                                               std::size_t vocabulary) {
+    std::vector<std::uint32_t> counts(vocabulary, 0);
+    for (const nullm::token_id token : text) ++counts[static_cast<std::size_t>(token)];
+    return counts;
+}
+
+/// All of them. `counts`: of the part that is not reported. `surprisal`: the dense model's, for the oracle.
+inline std::vector<contender> run_contenders(const nullm::vocabulary_view& vocabulary, const corpus& text,
+                                             std::span<const std::uint32_t> counts,
+                                             std::span<const float> surprisal, unsigned seeds) {
+    const nullm::fixed_threshold at_zero(0.0F);
+    std::vector<contender> all;
+    const auto quiet = [&](auto drive) {
+        auto neuron = nullm::quiet_neuron::build(drive.width());
+        return nullm::spike_gate(std::move(drive), nullm::poisson_encoder{}, std::move(neuron), at_zero);
+    };
+    all.push_back(run_gate("importance", quiet(nullm::importance_drive::build(vocabulary)), text, seeds));
+    const nullm::lif<nullm::reset::zero, nullm::timing::immediate> literal_neuron{};
+    all.push_back(run_gate("magnitude",
+                           nullm::spike_gate(nullm::magnitude_drive(vocabulary), nullm::poisson_encoder{},
+                                             literal_neuron, at_zero),
+                           text, seeds));
+    all.push_back(run_score("BPE rank", text, [](nullm::token_id t) { return static_cast<float>(t); }));
+    all.push_back(run_score("unigram", text, [&](nullm::token_id t) {
+        return -static_cast<float>(counts[static_cast<std::size_t>(t)]);
+    }));
+    all.push_back(run_gate("random", nullm::random_gate(1.0F), text, seeds));
+    all.push_back({.name = "every n-th", .reported = {}, .tuning = {}});
+    all.push_back({.name = "oracle", .reported = {{surprisal.begin(), surprisal.end()}}, .tuning = {}});
+    return all;
+}
+
+/// The cut whose share of positions below it is nearest to the wanted skip rate. Scores that tie cannot be
+/// told apart, so the nearest may be some way off. O(n log n).
+inline float cut_for_skip(std::span<const float> scores, double skip) {
+    std::vector<float> sorted(scores.begin(), scores.end());
+    std::sort(sorted.begin(), sorted.end());
+    const auto n = static_cast<double>(sorted.size());
+    const auto at = std::min(static_cast<std::size_t>(std::lround(skip * n)), sorted.size() - 1);
+    const float here = sorted[at];
+    const auto below =
+        static_cast<double>(std::lower_bound(sorted.begin(), sorted.end(), here) - sorted.begin());
+    const auto above = std::upper_bound(sorted.begin(), sorted.end(), here);
+    const auto with = static_cast<double>(above - sorted.begin());
+    if (above == sorted.end() || skip * n - below <= with - skip * n) return here;
+    return *above;
+}
+
+struct decisions {
+    float cut = 0;
+    std::vector<std::uint8_t> fired;  // of the reported positions
+};
+
+/// What the contender decides where `skip` of the positions should be silent: its cut set on the tuning part,
+/// or, for an oracle, on the reported one itself.
+inline decisions decide(const contender& who, double skip, std::size_t positions, std::size_t seed = 0) {
+    decisions made{.fired = std::vector<std::uint8_t>(positions)};
+    if (!who.has_scores()) {
+        for (std::size_t p = 0; p < positions; ++p) {
+            const auto answered = [&](std::size_t n) {
+                return std::floor(static_cast<double>(n) * (1 - skip));
+            };
+            made.fired[p] = answered(p + 1) > answered(p) ? 1 : 0;
+        }
+        return made;
+    }
+    const std::vector<float>& scores = who.reported[std::min(seed, who.reported.size() - 1)];
+    made.cut = cut_for_skip(who.tuning.empty() ? scores : who.tuning, skip);
+    for (std::size_t p = 0; p < positions; ++p) made.fired[p] = scores[p] >= made.cut ? 1 : 0;
+    return made;
+}
+
+}  // namespace decode
