@@ -8,7 +8,6 @@
 
 #include <cmath>
 #include <cstddef>
-#include <cstring>
 #include <random>
 #include <vector>
 
@@ -70,10 +69,6 @@ struct clustered_keys {
     std::size_t heads, kv_heads, head_size, length;
     std::vector<float> q, k, v;
 };
-
-inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
 
 /// |a - b| / |b|.
 inline double relative_error(const float* a, const float* b, std::size_t n) {

@@ -1,9 +1,9 @@
 #include <nullm/attention/exact_attention.hpp>
 
 #include <support/catch.hpp>
+#include <support/same_bits.hpp>
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <random>
 #include <utility>
@@ -15,6 +15,7 @@ using nullm::exact_attention;
 using nullm::isa;
 using nullm::kv_cache;
 using nullm::matrix_view;
+using support::same_bits;
 
 // Random queries, keys and values of `length` positions of one layer (number 1 of 2).
 struct problem {
@@ -109,10 +110,6 @@ struct problem {
     std::size_t heads, kv_heads, head_size, length;
     std::vector<float> q, k, v;
 };
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
 
 template <class T>
 void check_against_reference(const problem& p) {

@@ -3,6 +3,7 @@
 
 #include <attention/clustered_keys.hpp>
 #include <support/catch.hpp>
+#include <support/same_bits.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -18,7 +19,7 @@ using nullm::kv_cache;
 using nullm::lsh_attention;
 using nullm::lsh_shape;
 using nullm_test::clustered_keys;
-using nullm_test::same_bits;
+using support::same_bits;
 
 constexpr lsh_shape small{4, 16};
 constexpr std::size_t layers = 2;

@@ -3,6 +3,7 @@
 #include "tensors.hpp"
 
 #include <support/catch.hpp>
+#include <support/same_bits.hpp>
 
 #include <limits>
 
@@ -13,14 +14,13 @@ using nullm::native_linear;
 using nullm::tensor_type;
 using nullm::tensor_view;
 using nullm::thread_pool;
+using support::same_bits;
 
 static_assert(nullm::Linear<native_linear<nullm::f32>>);
 static_assert(nullm::Linear<native_linear<nullm::i16>>);
 static_assert(nullm::Linear<native_linear<nullm::i8>>);
 
 namespace {
-
-constexpr isa all_levels[] = {isa::scalar, isa::avx2, isa::avx512, isa::vnni};
 
 template <class A>
 std::vector<float> product(std::span<const tensor_view> parts, const std::vector<float>& x, thread_pool& pool,
@@ -39,10 +39,6 @@ template <class A>
 std::vector<float> product(const tensor_view& tensor, const std::vector<float>& x, thread_pool& pool,
                            isa level = nullm::active_isa()) {
     return product<A>(std::span(&tensor, 1), x, pool, level);
-}
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 /// The product in double, and for each output the sum of |w x|, by which rounding errors are bounded.

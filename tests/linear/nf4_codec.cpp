@@ -16,7 +16,6 @@ using nullm::thread_pool;
 
 namespace {
 
-constexpr isa all_levels[] = {isa::scalar, isa::avx2, isa::avx512, isa::vnni};
 constexpr const char* arrays[] = {"normal64x256_bs64", "normal64x256_bs128", "bf16_160x384_bs64"};
 
 std::size_t block_of(const golden::tensors& file, const std::string& name) {

@@ -23,8 +23,6 @@ using nullm::thread_pool;
 
 namespace {
 
-constexpr isa all_levels[] = {isa::scalar, isa::avx2, isa::avx512, isa::vnni};
-
 template <class L>
 std::vector<float> product(const L& linear, const std::vector<float>& x, thread_pool& pool,
                            isa level = nullm::active_isa()) {

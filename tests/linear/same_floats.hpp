@@ -1,5 +1,7 @@
 #pragma once
-// Equality of bits.
+// Equality of floats that need not be numbers.
+
+#include <support/same_bits.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -8,9 +10,7 @@
 
 namespace tensors {
 
-inline bool same_bits(std::span<const float> a, std::span<const float> b) {
-    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
-}
+using support::same_bits;
 
 /// As same_bits, but one NaN is as good as another.
 inline bool same_floats(std::span<const float> a, std::span<const float> b) {

@@ -2,6 +2,7 @@
 // Random tensors in every storage format, and the double-precision product they are judged by.
 
 #include <nullm/core/half.hpp>
+#include <nullm/core/isa.hpp>
 #include <nullm/core/matrix_view.hpp>
 #include <nullm/core/random.hpp>
 #include <nullm/core/tensor.hpp>
@@ -18,6 +19,9 @@ namespace tensors {
 inline constexpr nullm::tensor_type all_types[] = {nullm::tensor_type::f32,  nullm::tensor_type::f16,
                                                    nullm::tensor_type::bf16, nullm::tensor_type::q4_0,
                                                    nullm::tensor_type::q4_1, nullm::tensor_type::q8_0};
+
+inline constexpr nullm::isa all_levels[] = {nullm::isa::scalar, nullm::isa::avx2, nullm::isa::avx512,
+                                            nullm::isa::vnni};
 
 inline bool is_quantized(nullm::tensor_type type) {
     return type >= nullm::tensor_type::q4_0;

@@ -7,12 +7,12 @@
 #include <nullm/model/llama.hpp>
 
 #include <support/catch.hpp>
+#include <support/same_bits.hpp>
 #include <support/synthetic_checkpoint.hpp>
 
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,6 +20,7 @@
 namespace llama_fixture {
 
 using nullm::token_id;
+using support::same_bits;
 using support::synthetic_spec;
 
 template <class Linear, class T = nullm::f16>
@@ -54,10 +55,6 @@ std::vector<float> run(const M& model, typename M::state& state, std::span<const
             all.insert(all.end(), logits.row(r).begin(), logits.row(r).end());
     }
     return all;
-}
-
-inline bool same_bits(std::span<const float> a, std::span<const float> b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 /// FNV-1a of the bits: one number that compilers, flags and instruction sets must agree on.

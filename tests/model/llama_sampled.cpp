@@ -15,8 +15,8 @@ using namespace llama_fixture;
 namespace {
 
 /// Samples from position 105 on, and sorts its tables often.
-struct small_lsh : nullm::lsh_attention<nullm::lsh_shape{.bits = 4, .tables = 16}, float> {
-    small_lsh() {
+struct early_lsh : nullm::lsh_attention<nullm::lsh_shape{.bits = 4, .tables = 16}, float> {
+    early_lsh() {
         sampler.min_indexed = 90;
         sampler.merge_at = 70;
         sinks = 3;
@@ -24,9 +24,9 @@ struct small_lsh : nullm::lsh_attention<nullm::lsh_shape{.bits = 4, .tables = 16
         dense_every = 2;
     }
 };
-using sampled = nullm::llama<plain_linear, small_lsh>;
+using sampled = nullm::llama<plain_linear, early_lsh>;
 static_assert(nullm::Model<sampled>);
-static_assert(nullm::KeepsIndex<small_lsh> && nullm::CountsKeys<small_lsh>);
+static_assert(nullm::KeepsIndex<early_lsh> && nullm::CountsKeys<early_lsh>);
 
 }  // namespace
 

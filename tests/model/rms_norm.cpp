@@ -1,21 +1,11 @@
 #include <nullm/model/rms_norm.hpp>
 
+#include <model/random_values.hpp>
 #include <support/catch.hpp>
 
-#include <random>
 #include <vector>
 
-namespace {
-
-std::vector<float> random_values(std::size_t size, unsigned seed) {
-    std::mt19937 random(seed);
-    std::normal_distribution<float> normal;
-    std::vector<float> values(size);
-    for (auto& x : values) x = normal(random);
-    return values;
-}
-
-}  // namespace
+using model_test::random_values;
 
 TEST_CASE("rms_norm divides by the root mean square and multiplies by the weights", "[model]") {
     for (const std::size_t size : {1, 10, 16, 33, 576}) {

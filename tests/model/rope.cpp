@@ -1,10 +1,12 @@
 #include <nullm/model/rope.hpp>
 
+#include <model/random_values.hpp>
 #include <support/catch.hpp>
 
 #include <cmath>
-#include <random>
 #include <vector>
+
+using model_test::random_values;
 
 namespace {
 
@@ -15,14 +17,6 @@ std::vector<float> rotated(const nullm::rope& rope, std::vector<float> x, std::s
     rope.angles(position, cosine, sine);
     rope.rotate(x, head_size, cosine, sine, level);
     return x;
-}
-
-std::vector<float> random_values(std::size_t size, unsigned seed) {
-    std::mt19937 random(seed);
-    std::normal_distribution<float> normal;
-    std::vector<float> values(size);
-    for (auto& x : values) x = normal(random);
-    return values;
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ namespace {
 using nullm::token_id;
 
 template <class Arithmetic, class T>
-using model_of = nullm::llama<nullm::native_linear<Arithmetic>, nullm::exact_attention<T>>;
+using native_model = nullm::llama<nullm::native_linear<Arithmetic>, nullm::exact_attention<T>>;
 
 const char* model_path() {
     const char* path = std::getenv("NULLM_MODEL");
@@ -103,8 +103,8 @@ TEST_CASE("SmolLM2 in float arithmetic is the transformers model", "[model]") {
     if (path == nullptr) return;
     const auto reference = golden::read_json("smollm2_reference.json");
     const nullm::checkpoint file{std::string(path)};
-    const model_of<nullm::f32, float> model(file);
-    model_of<nullm::f32, float>::state state(model);
+    const native_model<nullm::f32, float> model(file);
+    native_model<nullm::f32, float>::state state(model);
     for (const auto& entry : reference["cases"]) {
         INFO(entry["prompt"]);
         model.truncate(state, 0);
@@ -136,11 +136,11 @@ TEST_CASE("integer arithmetic on SmolLM2 agrees with float where the model is su
     if (path == nullptr) return;
     const auto all = texts(golden::read_json("smollm2_reference.json"));
     const nullm::checkpoint file{std::string(path)};
-    const auto expected = teacher_forced(model_of<nullm::f32, float>(file), all);
+    const auto expected = teacher_forced(native_model<nullm::f32, float>(file), all);
 
-    const auto half = teacher_forced(model_of<nullm::f32, nullm::f16>(file), all);
-    const auto i16 = teacher_forced(model_of<nullm::i16, nullm::f16>(file), all);
-    const auto i8 = teacher_forced(model_of<nullm::i8, nullm::f16>(file), all);
+    const auto half = teacher_forced(native_model<nullm::f32, nullm::f16>(file), all);
+    const auto i16 = teacher_forced(native_model<nullm::i16, nullm::f16>(file), all);
+    const auto i8 = teacher_forced(native_model<nullm::i8, nullm::f16>(file), all);
     check_agreement(expected, half, 0.2F);
     check_agreement(expected, i16, 0.2F);
     check_agreement(expected, i8, 1.0F);

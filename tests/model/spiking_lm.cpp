@@ -16,14 +16,16 @@
 #include <support/catch.hpp>
 #include <support/golden.hpp>
 #include <support/plain_linear.hpp>
+#include <support/same_bits.hpp>
 
 #include <cmath>
-#include <cstring>
 #include <random>
 
 using namespace nullm;
 
 namespace {
+
+using support::same_bits;
 
 using leaky = lif<reset::zero, timing::immediate>;
 template <Encoder E, Neuron N = leaky, Linear L = native_linear<f32>>
@@ -49,9 +51,6 @@ M fixture_model(const nlohmann::json& data, typename M::encoder encoder = {},
 std::vector<float> copy(matrix_view<const float> rows) {
     return {rows.data, rows.data + rows.rows * rows.cols};
 }
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
-}
 token_id arg_max(std::span<const float> row) {
     return greedy{}.sample(row, {});
 }
@@ -65,7 +64,7 @@ struct reseeding_encoder {
     }
 };
 
-std::vector<token_id> random_tokens(std::size_t n, std::uint64_t seed) {
+std::vector<token_id> random_text(std::size_t n, std::uint64_t seed) {
     std::mt19937_64 draw(seed);
     std::vector<token_id> out(n);
     for (auto& t : out) t = static_cast<token_id>(draw() % 64);
@@ -134,11 +133,10 @@ TEST_CASE("the original network reads a text as snnTorch does", "[model]") {
 }
 
 TEST_CASE("the original loop never says a word", "[model]") {
-    // The fixture's draws cannot be seen here, only their outcome: an input of 0 or 1 never rises above 1, whatever
-    // is drawn. The first test holds the draws themselves.
-    // One step a call, a new membrane a call: a binary input of weight 1 reaches the threshold 1 and is not
-    // above it. So no neuron ever spikes, every step is NULL, and token 0 is fed back from the second step
-    // on.
+    // The fixture's draws cannot be seen here, only their outcome: an input of 0 or 1 never rises above 1,
+    // whatever is drawn. The first test holds the draws themselves. One step a call, a new membrane a call: a
+    // binary input of weight 1 reaches the threshold 1 and is not above it. So no neuron ever spikes, every
+    // step is NULL, and token 0 is fed back from the second step on.
     const auto data = golden::read_json("spiking_lm.json");
     const auto& writer = data["writer"];
     using net = model_with<reseeding_encoder>;
@@ -198,7 +196,7 @@ TEST_CASE("a gated writer's text is the dense text", "[model]") {
     const auto model = fixture_model<net>(data, {}, fixture_neuron);
     std::size_t nulls = 0;
     for (std::uint64_t seed = 0; seed < 12; ++seed) {
-        const auto prompt = random_tokens(5 + seed, seed);
+        const auto prompt = random_text(5 + seed, seed);
         const temperature_sampler sampler(
             {.temperature = seed % 3 == 0 ? 0.0F : 0.7F, .top_k = 4, .top_p = 1.0F});
         const writer_options options{.max_tokens = 150, .max_pending = 4, .stop_tokens = {63}, .seed = seed};
@@ -236,7 +234,7 @@ TEST_CASE("in a full context a gated reader restarts where a dense one does", "[
                        {.seed = 5});
     basic_reader dense(model, net::state(model, small), always_open{}, greedy{}, {.seed = 5});
     std::size_t answered = 0;
-    for (const token_id token : random_tokens(200, 8)) {
+    for (const token_id token : random_text(200, 8)) {
         const step now = gated.push(token);
         const step then = dense.push(token);
         if (!now.token) continue;
@@ -254,7 +252,7 @@ namespace {
 /// Any mix of appending, truncating, saving and restoring gives the bits of one pass.
 template <class M>
 void check_histories(const M& model, std::uint64_t seed) {
-    const auto tokens = random_tokens(300, seed);
+    const auto tokens = random_text(300, seed);
     const std::size_t v = model.vocabulary();
     typename M::state whole(model, {.seed = seed});
     const auto all = copy(model.forward(whole, tokens, tokens.size()));
@@ -315,7 +313,7 @@ TEST_CASE("integer neurons spike as the float ones where the grid holds them", "
         fixture_model<model_with<poisson_encoder>>(data, {}, {.beta = 0.0F, .threshold = 63.0F / 64});
     decltype(integers)::state a(integers);
     decltype(floats)::state b(floats);
-    const auto tokens = random_tokens(100, 3);
+    const auto tokens = random_text(100, 3);
     const auto left = copy(integers.forward(a, tokens, 100));
     CHECK(same_bits(left, copy(floats.forward(b, tokens, 100))));
     CHECK(integers.rate(a, 5) > 0.2F);
@@ -326,7 +324,7 @@ TEST_CASE("a gate outlives the model it is of, and a model may be moved", "[mode
     using net = model_with<poisson_encoder>;
     auto model = std::make_unique<net>(fixture_model<net>(data, {}, fixture_neuron));
     net::state state(*model, {.seed = 6});
-    const auto tokens = random_tokens(20, 2);
+    const auto tokens = random_text(20, 2);
     model->forward(state, std::span(tokens).first(10), 0);
     const auto gate = model->gate(target_rate_threshold());
     const net moved = std::move(*model);
@@ -344,7 +342,7 @@ TEST_CASE("the seed of the state matters, the threads do not", "[model]") {
     const auto data = golden::read_json("spiking_lm.json");
     using net = model_with<poisson_encoder>;
     const auto model = fixture_model<net>(data, {}, fixture_neuron);
-    const auto tokens = random_tokens(30, 1);
+    const auto tokens = random_text(30, 1);
     net::state one(model, {.seed = 1});
     net::state other(model, {.seed = 2});
     net::state threaded(model, {.seed = 1, .threads = 3});
@@ -374,7 +372,7 @@ TEST_CASE("a forward pass that throws has appended nothing", "[model]") {
     using net = model_with<failing_encoder>;
     const auto model = fixture_model<net>(data, {.at = 70}, fixture_neuron);
     net::state state(model, {.seed = 4, .context = 90});
-    const auto tokens = random_tokens(80, 1);
+    const auto tokens = random_text(80, 1);
     for (const std::size_t first : {std::size_t{5}, std::size_t{63}, std::size_t{64}, std::size_t{65}}) {
         model.truncate(state, 0);
         model.forward(state, std::span(tokens).first(first), 0);
@@ -387,7 +385,7 @@ TEST_CASE("a forward pass that throws has appended nothing", "[model]") {
         CHECK_THROWS_AS(model.forward(state, wrong, 1), error);
         CHECK_THROWS_AS(model.forward(state, negative, 1), error);
         CHECK_THROWS_AS(model.forward(state, std::span(tokens).first(2), 3), error);
-        CHECK_THROWS_AS(model.forward(state, random_tokens(91 - first, 1), 0), error);
+        CHECK_THROWS_AS(model.forward(state, random_text(91 - first, 1), 0), error);
         CHECK(model.save(state) == before);
     }
     net::state narrow(model, {.seed = 4, .context = 4});

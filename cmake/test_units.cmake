@@ -1,0 +1,33 @@
+# Compiling all tests once, as tests/run.sh does, is quicker if the files that instantiate the same kernels are one
+# translation unit and if what every test includes is precompiled. Who compiles one file again and again is better off
+# without either.
+option(NULLM_UNITY_TESTS "Merge test files that share kernels, and precompile their common headers" OFF)
+
+set(_unit_model_native batch_invariance llama_native smollm2)
+set(_unit_model_forms batch_invariance_nf4 llama llama_sampled nf4_checkpoint)
+set(_unit_linear_native native_linear nf4_linear prepared_rows)
+
+set(_common_headers <support/catch.hpp> <nlohmann/json.hpp> <algorithm> <array> <bit> <cmath> <filesystem> <fstream>
+    <functional> <limits> <optional> <random> <span> <string> <thread> <vector>)
+
+# nullm_test_units(room): only the files named above are merged; any other may use the names it likes. The first room
+# precompiles for all.
+function(nullm_test_units room)
+  if(NOT NULLM_UNITY_TESTS)
+    return()
+  endif()
+  get_property(owner GLOBAL PROPERTY nullm_precompiled_by)
+  if(owner)
+    target_precompile_headers(nullm_test_${room} REUSE_FROM ${owner})
+  else()
+    target_precompile_headers(nullm_test_${room} PRIVATE ${_common_headers})
+    set_property(GLOBAL PROPERTY nullm_precompiled_by nullm_test_${room})
+  endif()
+  set_target_properties(nullm_test_${room} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  get_cmake_property(units VARIABLES)
+  list(FILTER units INCLUDE REGEX "^_unit_${room}_")
+  foreach(unit ${units})
+    list(TRANSFORM ${unit} REPLACE ".+" "${room}/\\0.cpp" OUTPUT_VARIABLE sources)
+    set_source_files_properties(${sources} PROPERTIES UNITY_GROUP ${unit})
+  endforeach()
+endfunction()
