@@ -25,7 +25,7 @@ inline void add_model_options(CLI::App& app, options& chosen) {
            "native: weights as in the file | nf4: encoded at load | f32: dequantised (default native)")
         ->transform(choice<linear>({{"native", linear::native}, {"nf4", linear::nf4}, {"f32", linear::f32}}))
         ->type_name("NAME");
-    app.add_option("--arith", chosen.arithmetic, "i16 | i8 | f32 (default i16; f32 with --linear f32)")
+    app.add_option("--arith", chosen.arithmetic, "i8 | i16 | f32 (default i8; f32 with --linear f32)")
         ->transform(
             choice<arithmetic>({{"i8", arithmetic::i8}, {"i16", arithmetic::i16}, {"f32", arithmetic::f32}}))
         ->type_name("NAME");

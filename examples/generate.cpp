@@ -82,9 +82,8 @@ void run(Writer& writer, display& screen) {
     }
 }
 
-template <class Drafter>
-outcome write_text(const cli::options& chosen, const cli::chosen_model& model, cli::chosen_gate gate,
-                   Drafter drafter, std::span<const nullm::token_id> prompt,
+template <class Gate, class Drafter>
+outcome write_text(const cli::options& chosen, const cli::chosen_model& model, Gate gate, Drafter drafter, std::span<const nullm::token_id> prompt,
                    const nullm::writer_options& limits, display& screen) {
     const nullm::temperature_sampler sampler(
         {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
@@ -107,15 +106,13 @@ outcome write_literally(const cli::options& chosen, const cli::chosen_model& mod
                         const nullm::checkpoint& file, const nullm::tokenizer& tokens,
                         std::span<const nullm::token_id> prompt, const nullm::writer_options& limits,
                         display& screen) {
-    nullm::gate_settings settings;
-    if (chosen.theta) settings.theta = *chosen.theta;
     const nullm::temperature_sampler sampler(
         {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
     nullm::literal_writer writer(
         model,
         cli::chosen_model::state(
             model, {.threads = chosen.threads, .context = chosen.context, .sample_from = prompt.size()}),
-        nullm::make_gate<nullm::seed_literal>(file, tokens, settings), sampler, prompt,
+        nullm::make_gate<nullm::seed_literal>(file, tokens, {.theta = chosen.theta}), sampler, prompt,
         {.max_tokens = limits.max_tokens, .stop_tokens = limits.stop_tokens, .seed = limits.seed});
     const auto start = clock_type::now();
     run(writer, screen);
@@ -180,8 +177,12 @@ void generate(const cli::options& chosen) {
         if (chosen.policy == cli::policy::seed_literal) {
             return write_literally(chosen, model, file, tokens, prompt, limits, screen);
         }
-        auto gate = cli::make_gate(chosen, quiet ? cli::gate::spike : cli::gate::open,
-                                   nullm::gate_settings::patient, file, tokens);
+        const auto usual = quiet ? cli::gate::spike : cli::gate::open;
+        if (drafter == cli::drafter::ngram && chosen.gate.value_or(usual) == cli::gate::spike) {
+            auto gate = nullm::make_draft_gate({}, chosen.theta.value_or(nullm::usual_theta<nullm::drafting>));
+            return write_text(chosen, model, std::move(gate), nullm::ngram_drafter{}, prompt, limits, screen);
+        }
+        auto gate = cli::make_gate(chosen, usual, nullm::usual_theta<nullm::quiet>, file, tokens);
         if (drafter == cli::drafter::ngram) {
             return write_text(chosen, model, std::move(gate), nullm::ngram_drafter{}, prompt, limits, screen);
         }

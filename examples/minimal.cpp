@@ -4,11 +4,11 @@
 #include <iostream>
 
 struct mine {  // one decision a line; replace any with a type of your own
-    using linear = nullm::native_linear<nullm::i16>;
+    using linear = nullm::native_linear<nullm::i8>;
     using attention = nullm::exact_attention<nullm::f16>;
-    using drive = nullm::importance_drive;
+    using drive = nullm::draft_drive;
     using encoder = nullm::poisson_encoder;
-    using neuron = nullm::quiet_neuron;
+    using neuron = nullm::relay_neuron;
     using threshold = nullm::fixed_threshold;
     using drafter = nullm::ngram_drafter;
     using sampler = nullm::greedy;
@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
     const nullm::checkpoint file(argv[1]);
     const nullm::tokenizer words(file.vocabulary());
     const nullm::model_of<mine> model(file);
-    const auto gate = nullm::make_gate<mine>(file, words, {.theta = 0.6F});
+    const auto gate = nullm::make_gate<mine>(file, words, {.theta = 0.5F});
     auto writer = nullm::write<mine>(model, gate, words.encode(argv[2]), {.max_tokens = 48});
     while (!writer.finished()) {
         const nullm::step step = writer.next();

@@ -51,7 +51,7 @@ struct options {
     bool score = false;       // nullm_read
 
     cli::arithmetic computes_in() const {
-        return arithmetic.value_or(linear == cli::linear::f32 ? cli::arithmetic::f32 : cli::arithmetic::i16);
+        return arithmetic.value_or(linear == cli::linear::f32 ? cli::arithmetic::f32 : cli::arithmetic::i8);
     }
     cli::attention attends() const {
         return attention.value_or(policy == cli::policy::long_context ? cli::attention::lsh

@@ -158,7 +158,7 @@ void read_text(const cli::options& chosen) {
         {.temperature = chosen.temperature, .top_k = chosen.top_k, .top_p = chosen.top_p});
     const auto usual = chosen.policy == cli::policy::dense ? cli::gate::open : cli::gate::spike;
     nullm::basic_reader reader(model, std::move(state),
-                               cli::make_gate(chosen, usual, nullm::gate_settings{}.theta, file, tokens),
+                               cli::make_gate(chosen, usual, nullm::usual_theta<nullm::quiet>, file, tokens),
                                sampler, limits);
 
     display screen(chosen, tokens);

@@ -7,6 +7,7 @@
 #include <nullm/core/token.hpp>
 #include <nullm/generate/session.hpp>
 #include <nullm/model/checkpoint.hpp>
+#include <nullm/spike/draft_gate.hpp>
 #include <nullm/spike/quiet_gate.hpp>
 #include <nullm/text/tokenizer.hpp>
 
@@ -31,7 +32,7 @@ struct settings {
     std::string corpus;
     std::vector<double> skips;
     std::vector<float> thetas;
-    float patience = nullm::gate_settings::patient;  // theta of the writer's gate
+    float price = nullm::draft_drive_params{}.price;  // of the writer's gate
     std::size_t positions = 2000;
     unsigned repeats = 5;
     bool no_writer = false;

@@ -1,6 +1,6 @@
 // Dense against gated decoding of one model, interleaved in one run, with the results checked equal.
 //   dense_vs_gated --model FILE [--linear native|nf4|f32] [--arith i8|i16|f32] [--kv f16|bf16|f32]
-//                  [--threads N] [--prompts DIR | --no-writer] [--max-tokens N] [--patience 0.6]
+//                  [--threads N] [--prompts DIR | --no-writer] [--max-tokens N] [--price 2.5]
 //                  [--corpus FILE] [--positions N] [--skip 0.6,0.8] [--theta 0.28]
 //                  [--repeats N] [--no-check] [--json]
 // Writer: each prompt continued by the dense loop and by the quiet one; every text must equal the dense one.
@@ -75,7 +75,9 @@ int main(int argc, char** argv) {
         ->type_name("DIR");
     app.add_flag("--no-writer", chosen.no_writer, "readers alone");
     app.add_option("--max-tokens", chosen.model.max_tokens, "of a writer")->check(CLI::Range(1U, 100000U));
-    app.add_option("--patience", chosen.patience, "theta of the writer's gate")->check(CLI::Range(0.0, 1.0));
+    app.add_option("--price", chosen.price,
+                   "tokens that the time of a pass of one row is worth to the writer's gate")
+        ->check(CLI::Range(1e-6, 1e6));
     app.add_option("--corpus", chosen.corpus, "text for the readers");
     app.add_option("--positions", chosen.positions, "tokens of the corpus to read")
         ->check(CLI::Range(1U, 1000000U));

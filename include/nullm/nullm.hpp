@@ -11,6 +11,7 @@
 #include <nullm/text/stream_encoder.hpp>   // text, as it comes -> tokens
 #include <nullm/text/tokenizer.hpp>        // text <-> tokens
 #include <nullm/spike/quiet_gate.hpp>      // token -> spikes -> rate -> fire?
+#include <nullm/spike/draft_gate.hpp>
 #include <nullm/spike/loihi_lif.hpp>
 #include <nullm/spike/torch_compat_encoder.hpp>
 #include <nullm/linear/native_linear.hpp>  // y = W x

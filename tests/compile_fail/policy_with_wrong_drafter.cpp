@@ -3,7 +3,7 @@
 
 struct eager {
     struct state {};
-    nullm::token_id propose(state&, std::span<const nullm::token_id>) const { return 0; }  // not an optional draft
+    nullm::token_id propose(state&, std::span<const nullm::token_id>, std::size_t) const { return 0; }  // not an optional draft
 };
 struct mine : nullm::quiet {
     using drafter = eager;

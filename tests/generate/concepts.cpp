@@ -11,7 +11,7 @@ namespace {
 
 struct repeat_last {  // proposes the last token again
     struct state {};
-    std::optional<nullm::draft> propose(state&, std::span<const nullm::token_id> sequence) const {
+    std::optional<nullm::draft> propose(state&, std::span<const nullm::token_id> sequence, std::size_t) const {
         if (sequence.empty()) return {};
         return nullm::draft{.candidate = sequence.back(), .confidence = 0.5F};
     }
@@ -26,11 +26,11 @@ struct uniform_sampler {  // any token, whatever the logits
 static_assert(nullm::Sampler<uniform_sampler>);
 
 struct no_state {
-    std::optional<nullm::draft> propose(int&, std::span<const nullm::token_id>) const { return {}; }
+    std::optional<nullm::draft> propose(int&, std::span<const nullm::token_id>, std::size_t) const { return {}; }
 };
 struct changes_itself {
     struct state {};
-    std::optional<nullm::draft> propose(state&, std::span<const nullm::token_id>) { return {}; }
+    std::optional<nullm::draft> propose(state&, std::span<const nullm::token_id>, std::size_t) { return {}; }
 };
 struct without_key {
     nullm::token_id sample(std::span<const float>) const { return 0; }
@@ -43,7 +43,7 @@ static_assert(nullm::drafts<repeat_last> && !nullm::drafts<nullm::no_drafter>);
 
 TEST_CASE("the smallest drafter and sampler do what they say", "[generate]") {
     repeat_last::state state;
-    CHECK(repeat_last{}.propose(state, std::vector<nullm::token_id>{4, 7})->candidate == 7);
+    CHECK(repeat_last{}.propose(state, std::vector<nullm::token_id>{4, 7}, 2)->candidate == 7);
     const std::vector<float> logits(5);
     CHECK(uniform_sampler{}.sample(logits, {.position = 3}) ==
           uniform_sampler{}.sample(logits, {.position = 3}));

@@ -63,7 +63,7 @@ TEST_CASE("on SmolLM2 in NF4 the gated text is the dense text of the same weight
     const nullm::checkpoint file(*path);
     const nullm::tokenizer words(file.vocabulary());
     const nullm::model_of<nf4_quiet> model(file);
-    const auto gate = nullm::make_gate<nf4_quiet>(file, words, {.theta = nullm::gate_settings::patient});
+    const auto gate = nullm::make_gate<nf4_quiet>(file, words, {.theta = 0.6F});
     for (const auto& prompt : smollm2::all_prompts(file, words)) {
         INFO(prompt.name);
         CHECK(text_of<nf4_quiet>(model, gate, prompt.tokens, 24) ==
@@ -81,7 +81,7 @@ TEST_CASE(
     const nullm::tokenizer words(file.vocabulary());
     const nullm::model_of<nullm::long_context> model(file);
     const auto gate =
-        nullm::make_gate<nullm::long_context>(file, words, {.theta = nullm::gate_settings::patient});
+        nullm::make_gate<nullm::long_context>(file, words, {.theta = 0.6F});
     const auto prompt = smollm2::long_text(file, words, 3000);
     const auto quiet = text_of<nullm::long_context>(model, gate, prompt, 40);
     CHECK(quiet.size() == 40);

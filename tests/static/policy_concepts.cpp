@@ -67,13 +67,13 @@ static_assert(Policy<matched> && !Policy<mismatched> && !Policy<around_an_open_e
 // Drafters.
 struct echo_drafter {
     struct state {};
-    std::optional<draft> propose(state&, std::span<const token_id> sequence) const {
+    std::optional<draft> propose(state&, std::span<const token_id> sequence, std::size_t) const {
         return draft{.candidate = sequence.back(), .confidence = 0.1F};
     }
 };
 struct mutable_drafter {
     struct state {};
-    std::optional<draft> propose(state&, std::span<const token_id>) { return {}; }  // not const
+    std::optional<draft> propose(state&, std::span<const token_id>, std::size_t) { return {}; }  // not const
 };
 static_assert(Drafter<echo_drafter> && Drafter<ngram_drafter> && Drafter<no_drafter>);
 static_assert(!Drafter<mutable_drafter> && !Drafter<int>);

@@ -17,7 +17,7 @@ struct scripted_drafter {
     std::array<std::optional<nullm::draft>, reach> candidates = {};
 
     struct state {};
-    std::optional<nullm::draft> propose(state&, std::span<const nullm::token_id> sequence) const {
+    std::optional<nullm::draft> propose(state&, std::span<const nullm::token_id> sequence, std::size_t) const {
         const std::size_t i = sequence.size() - first;
         return i < reach ? candidates[i] : std::nullopt;
     }

@@ -5,6 +5,7 @@
 #include <nullm/core/token.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <optional>
 #include <span>
 
@@ -17,13 +18,15 @@ struct draft {
     friend bool operator==(const draft&, const draft&) = default;
 };
 
-/// Proposes the token that follows `sequence` (prompt, settled and provisional tokens), or nothing. A function of
-/// the sequence alone: `state` may cache what it has seen (an index), but never change the answer.
+/// Proposes the token that follows `sequence`, or nothing. The first `settled` of its tokens are certain (prompt and
+/// settled text), the others drafts. A function of (sequence, settled) alone: `state` may cache what it has seen (an
+/// index, how often a proposal was right), but never change the answer.
 /// Models: ngram_drafter, no_drafter.
 template <class D>
 concept Drafter = std::copyable<D> && std::default_initializable<typename D::state> &&
-                  requires(const D& drafter, typename D::state& state, std::span<const token_id> sequence) {
-                      { drafter.propose(state, sequence) } -> std::same_as<std::optional<draft>>;
+                  requires(const D& drafter, typename D::state& state, std::span<const token_id> sequence,
+                           std::size_t settled) {
+                      { drafter.propose(state, sequence, settled) } -> std::same_as<std::optional<draft>>;
                   };
 
 /// False for a drafter that never proposes: the writer's NULL is then a pause, not a provisional position.

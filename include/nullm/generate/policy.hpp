@@ -9,6 +9,7 @@
 #include <nullm/linear/native_linear.hpp>
 #include <nullm/model/llama.hpp>
 #include <nullm/spike/concepts.hpp>
+#include <nullm/spike/draft_gate.hpp>
 #include <nullm/spike/drives/magnitude_drive.hpp>
 #include <nullm/spike/gates.hpp>
 #include <nullm/spike/pairs.hpp>
@@ -55,7 +56,7 @@ concept GateFits = NamesWholeGate<P> || GatePartsFit<P>;
 
 /// A struct of type aliases, one a decision: linear, attention, drafter, sampler, and gate or {drive,
 /// encoder, neuron, threshold}. Derive from a preset and replace any line:
-///     struct mine : nullm::quiet { using linear = nullm::native_linear<nullm::i8>; };
+///     struct mine : nullm::quiet { using linear = nullm::native_linear<nullm::i16>; };
 template <class P>
 concept Policy =
     NamesLinear<P> && NamesAttention<P> && NamesDrafter<P> && NamesSampler<P> && NamesGate<P> && GateFits<P>;
@@ -98,16 +99,17 @@ using gate_of = typename detail::gate_type<typename checked_policy<P>::type>::ty
 
 /// The model runs at every position: what every other policy's text is compared with.
 struct dense {
-    using linear = native_linear<i16>;
+    using linear = native_linear<i8>;
     using attention = exact_attention<f16>;
     using gate = always_open;
     using drafter = no_drafter;
     using sampler = greedy;
 };
 
-/// Spiking gate, prompt-lookup drafts: the same text as dense, with NULLs in it.
+/// Spiking gate, prompt-lookup drafts: the same text as dense, with NULLs in it. For a reader; a writer does better
+/// with drafting.
 struct quiet {
-    using linear = native_linear<i16>;
+    using linear = native_linear<i8>;
     using attention = exact_attention<f16>;
     using drive = importance_drive;
     using encoder = poisson_encoder;
@@ -117,9 +119,16 @@ struct quiet {
     using sampler = greedy;
 };
 
+/// For a writer: as quiet, with a gate that weighs each draft against the pass that has to verify it.
+struct drafting : quiet {
+    using drive = draft_drive;
+    using neuron = relay_neuron;
+    static constexpr float theta = 0.5F;
+};
+
 /// The original idea's gate, for comparison; see seed_literal.hpp for its loop.
 struct seed_literal {
-    using linear = native_linear<i16>;
+    using linear = native_linear<i8>;
     using attention = exact_attention<f16>;
     using drive = magnitude_drive;
     using encoder = poisson_encoder;

@@ -39,7 +39,7 @@ struct reference_writer {
         const std::int64_t p = tokens.size();  // position of the candidate
         const std::size_t nulls = tokens.size() - settled, room = prompt + limit - tokens.size();
         typename D::state nothing{};
-        auto c = room > 1 ? drafter.propose(nothing, tokens) : std::nullopt;
+        auto c = room > 1 ? drafter.propose(nothing, tokens, settled) : std::nullopt;
         gate_decision said;
         auto why = wake_reason::none;
         if (drafts<D> && room == 1) {

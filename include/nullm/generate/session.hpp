@@ -9,6 +9,7 @@
 #include <nullm/spike/vocabulary.hpp>
 
 #include <concepts>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -19,13 +20,15 @@ using writer = basic_writer<model_of<P>, gate_of<P>, typename P::drafter, typena
 template <Policy P>
 using reader = basic_reader<model_of<P>, gate_of<P>, typename P::sampler>;
 
-struct gate_settings {
-    /// For a writer. Its drafts are verified, so a wrong silence costs time only: over seven prompts 0.6 gave
-    /// the fewest passes that still withdrew little (benchmarks/decode). A reader fires at 40 % of plain text
-    /// at 0.28 (quiet_gate).
-    static constexpr float patient = 0.6F;
+/// The theta a policy means unless another is asked for: its own `theta`, else the quiet gate's.
+template <class P>
+inline constexpr float usual_theta = quiet_gate_params{}.theta;
+template <class P>
+requires requires { { P::theta } -> std::convertible_to<float>; }
+inline constexpr float usual_theta<P> = P::theta;
 
-    float theta = quiet_gate_params{}.theta;  // rate at which the gate fires, in [0, 1]
+struct gate_settings {
+    std::optional<float> theta = {};  // rate at which the gate fires, in [0, 1]
 };
 
 namespace detail {
@@ -63,7 +66,7 @@ gate_of<P> make_gate(const vocabulary_view& vocabulary, const gate_settings& set
         auto neuron = detail::make_part<typename P::neuron>(static_cast<std::size_t>(drive.width()));
         const auto threshold = [&] {
             if constexpr (std::constructible_from<typename P::threshold, float>) {
-                return typename P::threshold(settings.theta);
+                return typename P::threshold(settings.theta.value_or(usual_theta<P>));
             } else {
                 return detail::make_part<typename P::threshold>(vocabulary);
             }

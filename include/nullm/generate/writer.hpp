@@ -174,7 +174,7 @@ class basic_writer {
         if constexpr (drafts<D>) {
             if (generated() + waiting() + 1 == limit_) {
                 reason = limit_reason_;  // one more candidate would leave no room for the model's own token
-            } else if (candidate = drafter_.propose(drafter_state_, all()); !candidate) {
+            } else if (candidate = drafter_.propose(drafter_state_, all(), progress_.settled); !candidate) {
                 reason = wake_reason::no_candidate;
             } else if (stops(candidate->candidate)) {
                 candidate.reset();
