@@ -22,5 +22,7 @@
 #include <nullm/model/llama.hpp>           // tokens -> logits
 #include <nullm/model/spiking_lm.hpp>
 #include <nullm/generate/session.hpp>      // policy -> reader, writer: the loop
+#include <nullm/generate/span_gate.hpp>      // whole lines and sentences
+#include <nullm/generate/span_splitter.hpp>
 #include <nullm/generate/long_context.hpp>
 #include <nullm/generate/seed_literal.hpp>
