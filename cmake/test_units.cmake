@@ -3,10 +3,9 @@
 # without either.
 option(NULLM_UNITY_TESTS "Merge test files that share kernels, and precompile their common headers" OFF)
 
-set(_unit_model_native batch_invariance llama_native smollm2)
-set(_unit_model_forms batch_invariance_nf4 llama llama_sampled nf4_checkpoint)
-set(_unit_linear_native native_linear nf4_linear prepared_rows)
-
+set(_unit_model_llama batch_invariance batch_invariance_nf4 llama llama_native llama_sampled nf4_checkpoint smollm2 spiking_lm)
+set(_unit_generate_smollm2 smollm2 smollm2_parts reader_smollm2)
+set(_unit_linear_products native_linear nf4_linear prepared_rows)
 set(_common_headers <support/catch.hpp> <nlohmann/json.hpp> <algorithm> <array> <bit> <cmath> <filesystem> <fstream>
     <functional> <limits> <optional> <random> <span> <string> <thread> <vector>)
 
