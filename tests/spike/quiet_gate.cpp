@@ -6,17 +6,31 @@
 
 using nullm::token_id;
 
+namespace {
+
+/// Importance alone, with the logistic put between the toy's grammatical words and the others.
+nullm::importance_params apart(float centre) {
+    nullm::importance_params params;
+    params.rank_weight = params.novelty_weight = params.digit_floor = params.capital_floor =
+        params.rare_floor = 0.0F;
+    params.slope = 2.0F;
+    params.centre = centre;
+    return params;
+}
+
+}  // namespace
+
 TEST_CASE("the quiet gate fires on words that matter and sleeps over the others", "[spike][gate]") {
     const spike_test::toy_vocabulary toy;
-    // The toy's grammatical words lie far below the others; the logistic is put between them.
-    const auto gate =
-        nullm::make_quiet_gate(toy.view(), {}, {.rank_weight = 0.0F, .slope = 2.0F, .centre = -0.5F});
+    const auto gate = nullm::make_quiet_gate(
+        toy.view(), {.theta = 0.28F}, {.importance = apart(-0.5F), .surprise = {}, .surprise_weight = 0.0F});
     auto state = gate.initial();
     int fired[2] = {0, 0};
     int steps[2] = {0, 0};
     for (std::int64_t t = 0; t < 2000; ++t) {
         const auto token = static_cast<token_id>(3 + nullm::draw_u32({.seed = 1, .position = t}) % 397);
         const auto said = gate.step(state, {.token = token, .position = t, .seed = 1});
+        gate.settle(state, token, said.fire);
         const int kind = static_cast<std::size_t>(token) < toy.grammatical ? 0 : 1;
         fired[kind] += said.fire ? 1 : 0;
         ++steps[kind];
@@ -27,8 +41,7 @@ TEST_CASE("the quiet gate fires on words that matter and sleeps over the others"
 
 TEST_CASE("doubt over several tokens opens a gate that one doubtful token leaves shut", "[spike][gate]") {
     const spike_test::toy_vocabulary toy;
-    const auto drive =
-        nullm::importance_drive::build(toy.view(), {.rank_weight = 0.0F, .slope = 2.0F, .centre = 0.0F});
+    const auto drive = nullm::importance_drive::build(toy.view(), apart(0.0F));
     const token_id grammatical = 5;
     REQUIRE(drive.importance(grammatical) < 0.1F);
     const auto gate = nullm::make_quiet_gate(drive);

@@ -4,6 +4,9 @@
 #include <nullm/spike/direct_encoder.hpp>
 #include <nullm/spike/drives/importance_drive.hpp>
 #include <nullm/spike/drives/magnitude_drive.hpp>
+#include <nullm/spike/drives/mixed_drive.hpp>
+#include <nullm/spike/drives/quiet_drive.hpp>
+#include <nullm/spike/drives/surprise_drive.hpp>
 #include <nullm/spike/gates.hpp>
 #include <nullm/spike/lif.hpp>
 #include <nullm/spike/poisson_encoder.hpp>
@@ -17,7 +20,9 @@ namespace spike_concepts {
 using namespace nullm;
 
 // Models shipped.
-static_assert(Drive<magnitude_drive> && Drive<importance_drive>);
+static_assert(Drive<magnitude_drive> && Drive<mixed_drive<quiet_drive, magnitude_drive>>);
+static_assert(UniformDrive<importance_drive> && UniformDrive<surprise_drive> && UniformDrive<quiet_drive>);
+static_assert(!UniformDrive<magnitude_drive> && !UniformDrive<mixed_drive<quiet_drive, magnitude_drive>>);
 static_assert(Encoder<poisson_encoder> && Encoder<torch_compat_encoder> && Encoder<direct_encoder>);
 static_assert(Neuron<lif<reset::subtract, timing::delayed>> &&
               Neuron<lif<reset::subtract, timing::immediate>>);

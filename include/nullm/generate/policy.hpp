@@ -111,7 +111,7 @@ struct dense {
 struct quiet {
     using linear = native_linear<i8>;
     using attention = exact_attention<f16>;
-    using drive = importance_drive;
+    using drive = quiet_drive;
     using encoder = poisson_encoder;
     using neuron = quiet_neuron;
     using threshold = fixed_threshold;

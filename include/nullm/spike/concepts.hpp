@@ -39,7 +39,8 @@ concept HasDriveState = State<typename D::trace> && State<typename D::memory> &&
 };
 
 /// intensities() turns one position into width() values in [0, 1], a function of (trace, memory, input)
-/// alone. It may change the trace. Throws nullm::error for a token outside its vocabulary.
+/// alone. It may change the trace. 0 and 1 are verdicts, never and always, that a mixture lets stand
+/// (graded.hpp). Throws nullm::error for a token outside its vocabulary.
 template <class D>
 concept GivesIntensities = requires(const D& drive, typename D::trace& trace,
                                     const typename D::memory& memory, const gate_input& input,
@@ -55,9 +56,18 @@ concept SettlesDrive = requires(const D& drive, typename D::memory& memory, toke
 
 /// What excites the neurons at a position: how much the token there matters, or how unsure its drafter is.
 /// Cheap: it may look at the token and at text seen before, never at the model's layers. Models:
-/// magnitude_drive, importance_drive.
+/// quiet_drive, importance_drive, surprise_drive, mixed_drive, magnitude_drive.
 template <class D>
 concept Drive = std::copyable<D> && HasWidth<D> && HasDriveState<D> && GivesIntensities<D> && SettlesDrive<D>;
+
+/// A drive that excites all its neurons alike: intensity() returns what intensities() writes to each.
+/// Mixtures of such drives cost one number in place of a line. Models: importance_drive, surprise_drive,
+/// mixtures of them.
+template <class D>
+concept UniformDrive = Drive<D> && requires(const D& drive, typename D::trace& trace,
+                                            const typename D::memory& memory, const gate_input& input) {
+    { drive.intensity(trace, memory, input) } -> std::same_as<float>;
+};
 
 /// Turns intensities in [0, 1] into the spikes of one encoder step; `out` takes their width. A function of
 /// (intensities, key, step) alone, so the same bits come out on any thread, in any order, after any rewind. A

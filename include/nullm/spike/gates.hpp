@@ -4,6 +4,7 @@
 #include <nullm/core/error.hpp>
 #include <nullm/core/random.hpp>
 #include <nullm/spike/concepts.hpp>
+#include <nullm/spike/fold_hash.hpp>
 #include <nullm/spike/gate.hpp>
 #include <nullm/spike/in_range.hpp>
 
@@ -76,30 +77,21 @@ class scripted_gate {
         if (input.position < 0) {
             throw error("scripted_gate", "a position of 0 or more", std::to_string(input.position));
         }
-        passed.now = fold(passed.now, static_cast<std::uint64_t>(input.position));
-        passed.now = fold(passed.now, static_cast<std::uint64_t>(input.token));
-        passed.now = fold(passed.now, std::bit_cast<std::uint32_t>(input.confidence));
-        passed.now = fold(passed.now, input.repeat);
-        passed.now = fold(passed.now, input.seed);
+        passed.now = fold_hash(passed.now, static_cast<std::uint64_t>(input.position));
+        passed.now = fold_hash(passed.now, static_cast<std::uint64_t>(input.token));
+        passed.now = fold_hash(passed.now, std::bit_cast<std::uint32_t>(input.confidence));
+        passed.now = fold_hash(passed.now, input.repeat);
+        passed.now = fold_hash(passed.now, input.seed);
         const auto entry = static_cast<std::uint64_t>(input.position) + input.repeat;
         const bool fire = entry < pattern_.size() ? pattern_[static_cast<std::size_t>(entry)] : beyond_;
         return {.rate = fire ? 1.0F : 0.0F, .theta = 0.5F, .fire = fire};
     }
     void settle(state& passed, token_id token, bool fired) const {
-        passed.learned = fold(passed.learned, static_cast<std::uint64_t>(token));
-        passed.learned = fold(passed.learned, fired ? 1 : 0);
+        passed.learned = fold_hash(passed.learned, static_cast<std::uint64_t>(token));
+        passed.learned = fold_hash(passed.learned, fired ? 1 : 0);
     }
 
  private:
-    // The finaliser of splitmix64 (Steele, Lea and Flood 2014) over hash and value: order matters, nothing
-    // cancels.
-    static constexpr std::uint64_t fold(std::uint64_t hash, std::uint64_t value) {
-        std::uint64_t z = hash * 0x9E3779B97F4A7C15U + value + 0x632BE59BD9B4E019U;
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
-        return z ^ (z >> 31);
-    }
-
     std::vector<bool> pattern_;
     bool beyond_ = false;
 };

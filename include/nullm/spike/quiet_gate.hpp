@@ -1,7 +1,7 @@
 #pragma once
 // The spike gate most users want, with its parts chosen and their numbers set.
 
-#include <nullm/spike/drives/importance_drive.hpp>
+#include <nullm/spike/drives/quiet_drive.hpp>
 #include <nullm/spike/in_range.hpp>
 #include <nullm/spike/lif.hpp>
 #include <nullm/spike/poisson_encoder.hpp>
@@ -49,23 +49,30 @@ struct quiet_gate_params {
     float highest = 1.25F;
 };
 
-/// The population as a neuron of its own, which a policy can name: made for a width with the parameters above.
+/// The population as a neuron of its own, which a policy can name: made for a width with the parameters
+/// above.
 struct quiet_neuron : lif<reset::zero, timing::delayed> {
     static quiet_neuron build(std::size_t neurons, const quiet_gate_params& params = {}) {
         return {spread_population(neurons, params.beta, params.lowest, params.highest)};
     }
 };
 
-using quiet_gate = spike_gate<importance_drive, poisson_encoder, quiet_neuron, fixed_threshold>;
+/// A gate of that population over any drive.
+template <Drive D>
+using quiet_gate_of = spike_gate<D, poisson_encoder, quiet_neuron, fixed_threshold>;
+using quiet_gate = quiet_gate_of<quiet_drive>;
 
-inline quiet_gate make_quiet_gate(const importance_drive& drive, const quiet_gate_params& params = {}) {
-    return {drive, poisson_encoder{}, quiet_neuron::build(drive.width(), params), fixed_threshold(params.theta)};
+/// Throws nullm::error for a theta outside [0, 1].
+template <Drive D>
+quiet_gate_of<D> make_quiet_gate(const D& drive, const quiet_gate_params& params = {}) {
+    return {drive, poisson_encoder{}, quiet_neuron::build(drive.width(), params),
+            fixed_threshold(params.theta)};
 }
 
-/// Builds the drive too. Throws nullm::error as importance_drive::build does, and for a theta outside [0, 1].
+/// Builds the drive too. Throws nullm::error as quiet_drive::build does, and for a theta outside [0, 1].
 inline quiet_gate make_quiet_gate(const vocabulary_view& vocabulary, const quiet_gate_params& params = {},
-                                  const importance_params& importance = {}) {
-    return make_quiet_gate(importance_drive::build(vocabulary, importance), params);
+                                  const quiet_drive_params& drive = {}) {
+    return make_quiet_gate(quiet_drive::build(vocabulary, drive), params);
 }
 
 }  // namespace nullm::inline NULLM_ABI
