@@ -26,8 +26,9 @@ struct calibration_options {
 };
 
 /// What was fitted, and how far off it may be: a rate is a whole number of spikes, so a text has only so many
-/// skip rates. `lower` and `upper` are those on either side of the wanted one; with 256 neurons and ordinary
-/// text they are about a point apart.
+/// skip rates. `lower` and `upper` are those on either side of the wanted one. With the quiet gate's 256
+/// neurons they were 0.3 to 1.1 points apart in articles, source code and a play, and up to 2.4 in a log of
+/// few phrases (benchmarks/decode/calibration.cpp).
 struct calibration {
     float theta = 0;
     double skip = 0;            // share of the counted positions at which the gate is silent at theta
