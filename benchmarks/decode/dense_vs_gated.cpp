@@ -1,6 +1,6 @@
 // Dense against gated decoding of one model, interleaved in one run, with the results checked equal.
 //   dense_vs_gated --model FILE [--linear native|nf4|f32] [--arith i8|i16|f32] [--kv f16|bf16|f32]
-//                  [--threads N] [--prompts DIR | --no-writer] [--max-tokens N] [--price 2.5]
+//                  [--threads N] [--prompts DIR | --no-writer] [--max-tokens N] [--price 1.75]
 //                  [--corpus FILE] [--positions N] [--skip 0.6,0.8] [--theta 0.28]
 //                  [--repeats N] [--no-check] [--json]
 // Writer: each prompt continued by the dense loop and by the quiet one; every text must equal the dense one.
