@@ -1,4 +1,5 @@
 #include <nullm/generate/session.hpp>
+#include <nullm/generate/span_gate.hpp>
 #include <nullm/linear/nf4_linear.hpp>
 
 #include <io/allocation_counter.hpp>
@@ -137,4 +138,25 @@ TEST_CASE("a reader that goes on allocates nothing", "[allocations]") {
                   for (std::size_t i = 150; i < text.size(); ++i) reader.push(text[i]);
               }) == 0);
     }
+}
+
+TEST_CASE("a reader that drops line after line allocates nothing", "[allocations]") {
+    const synthetic made(spec_with_words());
+    const nullm::tokenizer words(made.file.vocabulary());
+    const nullm::model_of<nullm::quiet> model(made.file, {.threads = 2});
+    const nullm::span_gate gate(nullm::make_gate<nullm::quiet>(made.file, words),
+                                nullm::fixed_threshold(1.0F), {.carry = 0.0F});
+    nullm::basic_reader reader(model, nullm::model_of<nullm::quiet>::state(model, {.threads = 2}), gate,
+                               nullm::greedy{}, {.seed = 3, .discard = true, .never_drop = {5}});
+    const auto text = random_tokens(2000, model.vocabulary());
+    const auto read_lines = [&](std::size_t begin, std::size_t end) {
+        for (std::size_t i = begin; i < end; ++i) {
+            reader.push(text[i] == 5 ? 6 : text[i]);
+            if (i % 13 == 12) reader.end_span();
+        }
+    };
+    read_lines(0, 650);
+    CHECK(bytes_allocated([&] { read_lines(650, 1950); }) == 0);
+    CHECK(reader.stats().spans == 150);
+    CHECK(reader.stats().kept() == 1);
 }

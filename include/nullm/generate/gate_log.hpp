@@ -65,15 +65,16 @@ class gate_log {
     void keep_copy(std::int64_t position) {
         constexpr std::size_t interval = 128;
         if (events_.size() - copies_.back().events < interval) return;
-        if (copies_.size() == 3) drop(copies_.begin() + 1);  // the oldest stays, and the last two
+        if (copies_.size() == 3) drop(copies_, copies_.begin() + 1);  // the oldest stays, and the last two
         copies_.push_back(present(position));
     }
 
     /// Makes the present, before `position`, the oldest point that can be gone back to.
     void forget(std::int64_t position) {
         events_.clear();
-        marks_.clear();
-        copies_.assign(1, {position, 0, state_});
+        while (!marks_.empty()) drop(marks_, marks_.end() - 1);
+        while (!copies_.empty()) drop(copies_, copies_.end() - 1);
+        copies_.push_back(present(position));
     }
 
     /// Marks the present, and makes the mark before it (if there is one) the oldest point kept. A rewind to a
@@ -89,7 +90,7 @@ class gate_log {
             copies_.insert(copies_.begin(), std::move(oldest));
             marks_.clear();
         }
-        marks_.push_back({position, events_.size(), state_});
+        marks_.push_back(present(position));
     }
 
     /// As if no position from `settled` on had been settled, and none from `stepped` on stepped.
@@ -101,7 +102,7 @@ class gate_log {
         std::size_t kept = 0;
         while (kept < events_.size() && !undone(events_[kept])) ++kept;
         std::erase_if(marks_, [&](const copy& c) { return c.events >= kept; });
-        while (copies_.back().events > kept) drop(copies_.end() - 1);
+        while (copies_.back().events > kept) drop(copies_, copies_.end() - 1);
         std::erase_if(events_, undone);
         state_ = copies_.back().state;
         for (std::size_t i = copies_.back().events; i < events_.size(); ++i) replay(events_[i]);
@@ -139,9 +140,9 @@ class gate_log {
         made.state = state_;
         return made;
     }
-    void drop(typename std::vector<copy>::iterator which) {
+    void drop(std::vector<copy>& from, typename std::vector<copy>::iterator which) {
         dropped_.push_back(std::move(*which));
-        copies_.erase(which);
+        from.erase(which);
     }
 
     gate_input input_of(const event& e) const {
