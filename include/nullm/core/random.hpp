@@ -32,6 +32,7 @@ enum class draw_stream : std::uint32_t {
     attention = 5,
     test = 6,
     bootstrap = 7,
+    prototypes = 8,
 };
 
 /// Names one sequence of draws: those of one component, for one position of one seeded run. `repeat` tells apart

@@ -4,9 +4,9 @@
 #include <nullm/core/token.hpp>
 #include <nullm/spike/concepts.hpp>
 #include <nullm/spike/in_range.hpp>
+#include <nullm/spike/rate_homeostasis.hpp>
 
-#include <algorithm>
-#include <cmath>
+#include <cstdint>
 
 namespace nullm::inline NULLM_ABI {
 
@@ -27,44 +27,45 @@ class fixed_threshold {
 };
 
 struct target_rate_params {
-    float target = 0.4F;    // share of positions that should fire, in [0, 1]
-    float initial = 0.3F;   // theta before anything has settled, in [lowest, highest]
-    float gain = 0.005F;    // how far one settled position moves theta, in [0, 1]
+    float target = 0.4F;   // share of positions that should fire, in [0, 1]
+    float initial = 0.3F;  // theta before anything has settled, in [lowest, highest]
+    float gain = 0.002F;   // see homeostasis_params
+    float fast_gain = 0.05F;
+    std::uint32_t window = 256;
     float lowest = 0.01F;   // theta stays in [lowest, highest], a part of [0, 1]: above zero, so that a gate
     float highest = 0.99F;  // without input stays shut
 };
 
-/// Homeostasis: theta rises by gain (1 - target) at a settled position that fired and falls by gain target at
-/// one that did not, so that it rests only where `target` of the positions fire (stochastic approximation of
-/// a quantile, Robbins and Monro 1951). Time to adapt is about (distance in theta) / gain positions; the
-/// noise of theta about sqrt(gain). Changes in settle() alone, so a rewind never sees it move.
+/// One theta, moved until a wanted share of positions fires and kept there (rate_homeostasis.hpp). Changes in
+/// settle() alone, so a rewind never sees it move.
+///
+/// Seen with quiet_gate at a target of 40 %: over articles, source code, dialogue and logs, 5,000 to 12,000
+/// tokens of each in turn, the share that fired in any 2,000 positions from the 500th on was within 2.4
+/// points of it; holding it costs .01 of what a fixed theta keeps on the articles alone (quiet_gate.hpp).
 class target_rate_threshold {
  public:
-    struct state {
-        float theta = 0;
-        friend bool operator==(const state&, const state&) = default;
-    };
+    using state = rate_homeostasis::state;
 
     /// Throws nullm::error if a parameter is outside its range.
-    explicit target_rate_threshold(const target_rate_params& params = {}) : params_(params) {
-        in_range("target_rate_threshold target", params.target);
-        in_range("target_rate_threshold gain", params.gain);
+    explicit target_rate_threshold(const target_rate_params& params = {})
+        : params_(params),
+          homeostasis_("target_rate_threshold",
+                       {params.target, params.gain, params.fast_gain, params.window}) {
         in_range("target_rate_threshold highest", params.highest);
         in_range("target_rate_threshold lowest", params.lowest, 0.0F, params.highest);
         in_range("target_rate_threshold initial", params.initial, params.lowest, params.highest);
     }
 
     const target_rate_params& params() const { return params_; }
-    state initial() const { return {params_.initial}; }
+    state initial() const { return {.theta = params_.initial, .error = 0}; }
     float theta(const state& now, token_id) const { return now.theta; }
     void settle(state& learned, token_id, bool fired) const {
-        const float error_of_rate = (fired ? 1.0F : 0.0F) - params_.target;
-        learned.theta = std::clamp(std::fmaf(params_.gain, error_of_rate, learned.theta), params_.lowest,
-                                   params_.highest);
+        homeostasis_.settle(learned, fired, params_.lowest, params_.highest);
     }
 
  private:
     target_rate_params params_;
+    rate_homeostasis homeostasis_;
 };
 
 }  // namespace nullm::inline NULLM_ABI

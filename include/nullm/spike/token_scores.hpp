@@ -57,8 +57,7 @@ inline aligned_vector<float> function_word_scores(const token_directions& tokens
     aligned_vector<float> dots(words.size());
     for (std::size_t t = 0; t < vocabulary.size; ++t) {
         tokens.direction(static_cast<token_id>(t), direction);
-        NULLM_DISPATCH(tokens.level(),
-                       cosines(direction.data(), anchors.data(), words.size(), n, dots.data()));
+        NULLM_DISPATCH(tokens.level(), dots(direction.data(), anchors.data(), words.size(), n, dots.data()));
         scores[t] = 1.0F - *std::max_element(dots.begin(), dots.end());
     }
     standardise(scores);

@@ -18,7 +18,7 @@ inline float to_direction(float* x, const float* mean, std::size_t n) {
 }
 
 /// out[k] = <x, row k> for `count` rows of n floats, 16 running sums each, added as a tree.
-inline void cosines(const float* x, const float* rows, std::size_t count, std::size_t n, float* out) {
+inline void dots(const float* x, const float* rows, std::size_t count, std::size_t n, float* out) {
     std::size_t k = 0;
     for (; k + 4 <= count; k += 4) {  // four rows share the loads of x
         const float* const row = rows + k * n;
