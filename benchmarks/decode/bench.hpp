@@ -4,17 +4,21 @@
 #include "../../examples/chosen_model.hpp"
 #include "../support/measure.hpp"
 
+#include <nullm/core/error.hpp>
 #include <nullm/core/token.hpp>
 #include <nullm/generate/session.hpp>
 #include <nullm/model/checkpoint.hpp>
 #include <nullm/spike/draft_gate.hpp>
 #include <nullm/spike/quiet_gate.hpp>
+#include <nullm/spike/thresholds.hpp>
 #include <nullm/text/tokenizer.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <cstddef>
 #include <cstdio>
+#include <fstream>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -38,6 +42,7 @@ struct settings {
     bool no_writer = false;
     bool no_check = false;
     bool json = false;
+    std::string save;  // file for the lines of --json, beside the tables
 };
 
 /// What every comparison runs on.
@@ -46,17 +51,30 @@ struct bench {
     const nullm::checkpoint& file;
     const nullm::tokenizer& tokens;
     const chosen_model& model;
-    nullm::importance_drive drive;
+    nullm::quiet_gate example;  // with parts that are costly to make; any theta
+    std::ofstream& saved;
 
-    nullm::quiet_gate gate(float theta) const { return nullm::make_quiet_gate(drive, {.theta = theta}); }
-    chosen_model::state state(std::size_t context) const {
-        return chosen_model::state(model, {.threads = chosen.model.threads, .context = context});
+    nullm::quiet_gate gate(float theta) const {
+        return {example.drive(), example.encoder(), example.neuron(), nullm::fixed_threshold(theta)};
+    }
+    /// Queries before `sample_from` attend exactly, if the model's attention samples.
+    chosen_model::state state(std::size_t context, std::size_t sample_from = 0) const {
+        return chosen_model::state(
+            model, {.threads = chosen.model.threads, .context = context, .sample_from = sample_from});
     }
 };
 
 inline void print(const json& line) {
     std::printf("%s\n", line.dump().c_str());
     std::fflush(stdout);
+}
+
+/// A result as a line of JSON: printed with --json, kept with --save.
+inline void note(const bench& on, const json& line) {
+    if (on.saved.is_open() && !(on.saved << line.dump() << std::endl)) {
+        throw nullm::error(on.chosen.save, "a file that can be written", "none");
+    }
+    if (on.chosen.json) print(line);
 }
 
 /// "1.93 (1.90-1.95)": median and range.

@@ -7,6 +7,7 @@
 #include <nullm/core/token.hpp>
 #include <nullm/spike/drives/importance_drive.hpp>
 #include <nullm/spike/drives/magnitude_drive.hpp>
+#include <nullm/spike/drives/quiet_drive.hpp>
 #include <nullm/spike/gate.hpp>
 #include <nullm/spike/gates.hpp>
 #include <nullm/spike/lif.hpp>
@@ -103,17 +104,21 @@ inline std::vector<std::uint32_t> count_tokens(std::span<const nullm::token_id> 
 inline std::vector<contender> run_contenders(const nullm::vocabulary_view& vocabulary, const corpus& text,
                                              std::span<const std::uint32_t> counts,
                                              std::span<const float> surprisal, unsigned seeds) {
-    const nullm::fixed_threshold at_zero(0.0F);
     std::vector<contender> all;
-    const auto quiet = [&](auto drive) {
-        auto neuron = nullm::quiet_neuron::build(drive.width());
-        return nullm::spike_gate(std::move(drive), nullm::poisson_encoder{}, std::move(neuron), at_zero);
+    const auto run_quiet = [&](const char* name, const auto& drive) {
+        all.push_back(run_gate(name, nullm::make_quiet_gate(drive, {.theta = 0}), text, seeds));
     };
-    all.push_back(run_gate("importance", quiet(nullm::importance_drive::build(vocabulary)), text, seeds));
+    const auto drive = nullm::quiet_drive::build(vocabulary);
+    run_quiet("quiet", drive);
+    run_quiet("importance", drive.first());
+    nullm::importance_params no_floors;
+    no_floors.digit_floor = no_floors.capital_floor = no_floors.rare_floor = 0;
+    run_quiet("importance, no floors", nullm::importance_drive::build(vocabulary, no_floors));
+    run_quiet("surprise", drive.second());
     const nullm::lif<nullm::reset::zero, nullm::timing::immediate> literal_neuron{};
     all.push_back(run_gate("magnitude",
                            nullm::spike_gate(nullm::magnitude_drive(vocabulary), nullm::poisson_encoder{},
-                                             literal_neuron, at_zero),
+                                             literal_neuron, nullm::fixed_threshold(0.0F)),
                            text, seeds));
     all.push_back(run_score("BPE rank", text, [](nullm::token_id t) { return static_cast<float>(t); }));
     all.push_back(run_score("unigram", text, [&](nullm::token_id t) {

@@ -2,7 +2,7 @@
 //   dense_vs_gated --model FILE [--linear native|nf4|f32] [--arith i8|i16|f32] [--kv f16|bf16|f32]
 //                  [--threads N] [--prompts DIR | --no-writer] [--max-tokens N] [--price 1.75]
 //                  [--corpus FILE] [--positions N] [--skip 0.6,0.8] [--theta 0.28]
-//                  [--repeats N] [--no-check] [--json]
+//                  [--repeats N] [--no-check] [--json] [--save FILE]
 // Writer: each prompt continued by the dense loop and by the quiet one; every text must equal the dense one.
 // Reader (with --corpus): the text pushed token by token, dense and at each threshold, and once in chunks of
 // 512 without an answer. Before anything is timed, the logits of every answer are compared with the dense
@@ -35,20 +35,22 @@ void run(const decode::settings& chosen) {
     if (!chosen.write_prompts.empty()) return decode::write_prompts(chosen.write_prompts, prompts, tokens);
 
     const cli::chosen_model model = cli::load_model(chosen.model, file);
-    const decode::bench on{chosen, file, tokens, model,
-                           nullm::importance_drive::build(nullm::vocabulary_of(file, tokens))};
+    std::ofstream saved;
+    if (!chosen.save.empty()) saved.open(chosen.save);
+    if (!chosen.save.empty() && !saved) throw nullm::error(chosen.save, "a file that can be written", "none");
+    const decode::bench on{
+        chosen, file, tokens, model, nullm::make_quiet_gate(nullm::vocabulary_of(file, tokens)), saved};
     const auto isa = std::string(name_of(nullm::active_isa()));
     const unsigned threads = static_cast<unsigned>(nullm::thread_pool(chosen.model.threads).size());
-    if (chosen.json) {
-        decode::print({{"kind", "run"},
-                       {"file", std::string(file.name())},
-                       {"linear", name_of(chosen.model.linear)},
-                       {"arith", name_of(chosen.model.computes_in())},
-                       {"cache", name_of(chosen.model.cache)},
-                       {"isa", isa},
-                       {"threads", threads},
-                       {"weight_bytes", model.weight_bytes()}});
-    } else {
+    decode::note(on, {{"kind", "run"},
+                      {"file", std::string(file.name())},
+                      {"linear", name_of(chosen.model.linear)},
+                      {"arith", name_of(chosen.model.computes_in())},
+                      {"cache", name_of(chosen.model.cache)},
+                      {"isa", isa},
+                      {"threads", threads},
+                      {"weight_bytes", model.weight_bytes()}});
+    if (!chosen.json) {
         std::printf(
             "%s, linear %s, arithmetic %s, cache %s, kernels %s, %u threads, %.1f MB of weights a pass\n",
             std::string(file.name()).c_str(), name_of(chosen.model.linear),
@@ -90,6 +92,9 @@ int main(int argc, char** argv) {
     app.add_option("--repeats", chosen.repeats)->check(CLI::Range(1U, 1000U));
     app.add_flag("--no-check", chosen.no_check, "leave out the untimed runs that compare logits");
     app.add_flag("--json", chosen.json, "a line for each result, for a script");
+    app.add_option("--save", chosen.save,
+                   "such lines of the run and its readers into a file, beside the tables")
+        ->type_name("FILE");
     CLI11_PARSE(app, argc, argv);
     if (chosen.skips.empty() && chosen.thetas.empty()) chosen.skips = {0.6, 0.8};
     try {

@@ -13,18 +13,19 @@
 #include "dense_pass.hpp"
 #include "gate_figures.hpp"
 #include "gate_files.hpp"
+#include "work_report.hpp"
 
 #include <nullm/core/thread_pool.hpp>
-#include <nullm/measure/counters.hpp>
-#include <nullm/measure/llama_work.hpp>
 #include <nullm/model/vocabulary.hpp>
 
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -83,7 +84,9 @@ const figure& find(const std::vector<figure>& figures, std::string_view metric) 
 }
 
 void print_cell(const figure& f) {
-    std::printf(" %5.3f (%.3f-%.3f)", f.value, f.interval.low, f.interval.high);
+    char text[64];
+    std::snprintf(text, sizeof text, "%.3f (%.3f, %.3f)", f.value, f.interval.low, f.interval.high);
+    std::printf(" %-22s", text);
 }
 
 /// The share of positions at which two seeds of a gate decide differently, in the mean over pairs of them.
@@ -157,11 +160,16 @@ results evaluate(const std::vector<contender>& all, const decode::judge& judge, 
 
 void print_tables(const std::vector<contender>& all, const results& found, const decode::judge& judge,
                   std::size_t positions) {
+    const auto heading = [](std::initializer_list<const char*> columns) {
+        std::printf("%-22s", "gate");
+        for (const char* column : columns) std::printf(" %-22s", column);
+    };
     std::printf(
-        "\nRanking: AUROC of the score for rare tokens and for right answers; area of bits covered above "
-        "a random gate's;\nrisk of wrong answers if those ranked first are given (dense top-1; lower is "
-        "better)\n%-22s %-21s %-21s %-21s %-21s %-21s %6s %6s\n",
-        "gate", " rare", " right", " bits area", " excess AURC", " AUGRC", "flips", "ns");
+        "\nRanking: AUROC of the score for rare tokens and for right answers; area of bits covered above a "
+        "random "
+        "gate's;\nrisk of wrong answers if those ranked first are given (dense top-1; lower is better)\n");
+    heading({"rare", "right", "bits area", "excess AURC", "AUGRC"});
+    std::printf(" %6s %6s\n", "flips", "ns");
     for (std::size_t i = 0; i < all.size(); ++i) {
         if (found.ranking[i].empty()) continue;
         std::printf("%-22s", all[i].name.c_str());
@@ -173,9 +181,11 @@ void print_tables(const std::vector<contender>& all, const results& found, const
     for (const int skip : {50, 60, 80}) {
         std::printf(
             "\nAt %d %% skip, cuts set on the other articles: what is kept, and where the dense model is "
-            "right (everywhere: %.3f)\n%-22s %-21s %-21s %-21s %-21s %-21s %-21s %-21s\n",
-            skip, judge.accuracy(), "gate", " skip", " rare", " number", " capitalised", " bits",
-            " right if emitted", " right if skipped");
+            "right "
+            "(everywhere: %.3f)\n",
+            skip, judge.accuracy());
+        heading({"skipped", "rare", "number", "capitalised", "bits", "right if emitted", "right if skipped"});
+        std::printf("\n");
         for (std::size_t i = 0; i < all.size(); ++i) {
             std::printf("%-22s", all[i].name.c_str());
             for (const char* metric : {"skip", "recall_rare", "recall_number", "recall_capitalised", "bits",
@@ -186,9 +196,9 @@ void print_tables(const std::vector<contender>& all, const results& found, const
         }
     }
     std::printf("\nAt exactly 50 and 60 %% skip (cut on the reported text, ties in the mean)\n%-22s", "gate");
-    for (const char* heading : {"rare 50", "number 50", "capital. 50", "bits 50", "rare 60", "number 60",
-                                "capital. 60", "bits 60"}) {
-        std::printf(" %11s", heading);
+    for (const char* column : {"rare 50", "number 50", "capital. 50", "bits 50", "rare 60", "number 60",
+                               "capital. 60", "bits 60"}) {
+        std::printf(" %11s", column);
     }
     std::printf("\n");
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -227,11 +237,14 @@ void run(const quality_settings& chosen) {
     const decode::judge judge(dense, decode::label(text, tokens, parts.counts), parts.text.reported,
                               {.replicates = chosen.replicates});
     const auto share = [](const decode::flags& set) { return 100 * nullm::share_of(set); };
+    const std::string how = chosen.dense.empty()
+                                ? std::string("arithmetic ") + name_of(chosen.model.computes_in())
+                                : "dense results of " + chosen.dense;
     std::printf(
-        "%s, arithmetic %s; %s: %zu positions scored of %zu articles, cuts and counts of %zu others; the "
+        "%s, %s; %s: %zu positions scored of %zu articles, cuts and counts of %zu others; the "
         "gate's state %s\nrare %.1f %%, numbers %.1f %%, capitalised %.1f %%, any of them %.1f %%; dense "
         "top-1 %.2f %%\n",
-        std::string(file.name()).c_str(), name_of(chosen.model.computes_in()),
+        std::string(file.name()).c_str(), how.c_str(),
         std::filesystem::path(chosen.corpus).filename().c_str(), judge.positions(), judge.articles(),
         parts.text.tuning.size(),
         chosen.apart ? "starts anew at every article" : "goes on from article to article",
@@ -241,6 +254,7 @@ void run(const quality_settings& chosen) {
     print_tables(contenders, found, judge, text.size());
 
     const auto quiet = nullm::make_quiet_gate(vocabulary, {.theta = 0.0F});
+    decode::print_work(quiet, parts.text.reported, file);
     const float cut = decode::decide(contenders.front(), 0.6, text.size()).cut;
     decode::write_raster(folder / "raster.csv", quiet, text, tokens, cut, 300, 72);
     std::printf("\nwrote curve.csv, gates.csv%s and raster.csv to %s\n",
