@@ -187,6 +187,134 @@ TEST_CASE("read answers where the gate fires, and whatever the chunking", "[exam
     CHECK(gated.back().at("summary").at("null") == silent);
 }
 
+namespace {
+
+/// A log whose lines repeat, one that does not, and some that a pattern asks for.
+std::string small_log() {
+    std::string text;
+    for (int i = 0; i < 60; ++i) {
+        text += "12:0" + std::to_string(i % 10) + " disk ok, " + std::to_string(i * 37 % 100) + " % used\n";
+        if (i == 40) text += "#!? Zxq~ kernel vanished\n";
+        if (i % 20 == 7) text += "12:09 FATAL disk gone\n";
+    }
+    return text;
+}
+std::vector<std::string> lines_of(const std::string& text) {
+    std::vector<std::string> lines;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+}
+
+}  // namespace
+
+TEST_CASE("read decides on lines or sentences, and answers as it would have there token by token", "[examples]") {
+    const scratch here(2000);
+    const std::string text = "One line. Two 3.5 sentences!\nA second line\nand, e.g., a third.\n";
+    const auto file = here.file("text", text);
+    const auto dense = read(here, file.string() + " --policy dense --format jsonl");
+    REQUIRE(dense.code == 0);
+    const auto tokens = dense.lines();
+    const std::vector<std::vector<std::string>> expected = {
+        {"One line. Two 3.5 sentences!\n", "A second line\n", "and, e.g., a third.\n"},
+        {"One line.", "Two 3.5 sentences!", "A second line\nand, e.g., a third."}};
+    for (const bool by_line : {true, false}) {
+        const std::string on = by_line ? " --on line" : " --on sentence";
+        for (const char* gate : {" --policy dense", " --gate random --theta 0.5 --seed 4", " --theta 0.3"}) {
+            INFO(on << gate);
+            const auto run = read(here, file.string() + on + gate + " --format jsonl --max-pending 5");
+            REQUIRE(run.code == 0);
+            const auto lines = run.lines();
+            std::vector<std::string> spans;
+            std::string joined;
+            int answered = 0;
+            for (std::size_t i = 0; i + 1 < lines.size(); ++i) {
+                const auto& line = lines[i];
+                const std::string span = line.at("span");
+                joined += span;
+                spans.push_back(span);
+                if (!by_line) {  // whether a space goes with the next word is up to the vocabulary
+                    spans.back().erase(0, spans.back().find_first_not_of(" \n"));
+                    spans.back().erase(spans.back().find_last_not_of(" \n") + 1);
+                }
+                CHECK((line.at("fate") == "answered") == !line.at("token").is_null());
+                if (line.at("token").is_null()) continue;
+                ++answered;
+                CHECK(line.at("token") == tokens[line.at("position").get<std::size_t>()].at("token"));
+            }
+            CHECK(spans == expected[by_line ? 0 : 1]);
+            CHECK(joined == text);
+            const auto summary = lines.back().at("summary");
+            CHECK(summary.at("spans") == spans.size());
+            CHECK(summary.at("kept") == spans.size());
+            CHECK(summary.at("discarded") == 0);
+            CHECK(summary.at("emitted") == answered);
+            if (std::string(gate) == " --policy dense") CHECK(answered == 3);
+        }
+    }
+}
+
+TEST_CASE("a discard leaves what is new and what is never to be dropped, and says how much it left out", "[examples]") {
+    const scratch here(2000);
+    const auto log = here.file("log", small_log());
+    const std::string how = log.string() + " --on line --discard --target-skip 0.8 --never-drop 'FATAL|panic' --stats";
+    const auto run = read(here, how);
+    REQUIRE(run.code == 0);
+    const auto original = lines_of(small_log());
+    std::size_t kept = 0, suppressed = 0, at = 0, fatal = 0;
+    bool vanished = false;
+    for (const std::string& line : lines_of(run.out)) {
+        if (std::size_t n = 0; std::sscanf(line.c_str(), "[x%zu suppressed]", &n) == 1) {
+            suppressed += n;
+            at += n;
+            continue;
+        }
+        REQUIRE(at < original.size());
+        CHECK(line == original[at++]);  // in order, none changed
+        ++kept;
+        fatal += line.find("FATAL") != line.npos ? 1 : 0;
+        vanished |= line.find("vanished") != line.npos;
+    }
+    CHECK(kept + suppressed == original.size());
+    CHECK(suppressed > original.size() / 2);
+    CHECK(fatal == 3);
+    CHECK(vanished);
+    CHECK(run.err.find("lossy") != std::string::npos);
+    CHECK(run.err.find(std::to_string(kept) + " kept") != std::string::npos);
+
+    const auto json = read(here, how + " --format jsonl");
+    REQUIRE(json.code == 0);
+    const auto summary = json.lines().back().at("summary");
+    CHECK(summary.at("spans") == original.size());
+    CHECK(summary.at("kept") == kept);
+    CHECK(summary.at("dropped") == suppressed);
+    CHECK(summary.at("spared").get<int>() >= 1);
+    CHECK(summary.at("discarded").get<int>() > 0);
+    int tokens = 0;
+    for (const auto& line : json.lines()) {
+        if (line.contains("fate") && line.at("fate") == "dropped") tokens += line.at("length").get<int>();
+    }
+    CHECK(summary.at("discarded") == tokens);
+}
+
+TEST_CASE("what a log's dropped lines leave is what the model is asked about at the end", "[examples]") {
+    const scratch here(2000);
+    const auto log = here.file("log", small_log());
+    const std::string how = " --format jsonl --answer-end";
+    const auto triaged = read(here, log.string() + " --on line --discard --gate random --theta 0.2 --seed 3" + how);
+    REQUIRE(triaged.code == 0);
+    std::string left;
+    for (const auto& line : triaged.lines()) {
+        if (line.contains("fate") && line.at("fate") != "dropped") left += line.at("span").get<std::string>();
+    }
+    REQUIRE(left.size() < small_log().size() / 2);
+    const auto plain = read(here, here.file("left", left).string() + " --gate random --theta 0" + how);
+    REQUIRE(plain.code == 0);
+    const auto answer = [](const outcome& run) { return run.lines().end()[-2].at("token"); };
+    CHECK_FALSE(answer(triaged).is_null());
+    CHECK(answer(triaged) == answer(plain));
+}
+
 TEST_CASE("tokenize prints the ids and nothing else", "[examples]") {
     const scratch here;
     const auto ids = generate(here, "--prompt 'ab' --tokenize");
@@ -229,6 +357,15 @@ TEST_CASE("bad usage and bad input end with one sentence and exit code 2", "[exa
         {NULLM_READ, "--model " + here.model.string() + " " + bad_utf8.string(), "UTF-8"},
         {NULLM_READ, "--model " + here.model.string() + " /nowhere.txt", "/nowhere.txt"},
         {NULLM_READ, "--model " + here.model.string() + " - --target-skip 2 </dev/null", "target-skip"},
+        {NULLM_READ, "--model " + here.model.string() + " - --on word </dev/null", "word"},
+        {NULLM_READ, "--model " + here.model.string() + " - --discard </dev/null", "--on line"},
+        {NULLM_READ, "--model " + here.model.string() + " - --on token --discard </dev/null", "--on line"},
+        {NULLM_READ, "--model " + here.model.string() + " - --on line --never-drop x </dev/null", "--discard"},
+        {NULLM_READ, "--model " + here.model.string() + " - --on line --discard --never-drop '(' </dev/null",
+         "regular expression"},
+        {NULLM_READ, "--model " + here.model.string() + " - --on line --discard --never-drop '(a)\\1' </dev/null",
+         "back-references"},
+        {NULLM_READ, "--model " + here.model.string() + " - --on line --discard --never-drop '' </dev/null", "empty"},
     };
     for (const auto& [program, arguments, mentions] : cases) {
         INFO(program << ' ' << arguments);
