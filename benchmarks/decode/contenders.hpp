@@ -13,6 +13,7 @@
 #include <nullm/spike/lif.hpp>
 #include <nullm/spike/poisson_encoder.hpp>
 #include <nullm/spike/quiet_gate.hpp>
+#include <nullm/spike/reprogrammed_threshold.hpp>
 #include <nullm/spike/spike_gate.hpp>
 #include <nullm/spike/thresholds.hpp>
 #include <nullm/spike/vocabulary.hpp>
@@ -52,9 +53,12 @@ struct contender {
     bool has_scores() const { return !reported.empty(); }
 };
 
-/// rate - theta at every position, as a reader steps the gate.
+/// At every position, as a reader steps the gate, the theta at which it would just fire. A gate given here
+/// stands at theta = 1/2, so that with a fixed threshold this is its rate; one whose theta depends on the
+/// token shifts the odds of the rate by it (reprogrammed_threshold.hpp).
 template <nullm::Gate G>
-std::vector<float> margins(const G& gate, std::span<const article> articles, bool carry, std::uint64_t seed) {
+std::vector<float> scores_of(const G& gate, std::span<const article> articles, bool carry,
+                             std::uint64_t seed) {
     std::vector<float> all;
     std::int64_t position = 0;
     auto state = gate.initial();
@@ -63,7 +67,8 @@ std::vector<float> margins(const G& gate, std::span<const article> articles, boo
         for (const nullm::token_id token : a.tokens) {
             const auto said = gate.step(state, {.token = token, .position = position++, .seed = seed});
             gate.settle(state, token, said.fire);
-            all.push_back(said.rate - said.theta);
+            const float fire = said.rate * (1 - said.theta), skip = (1 - said.rate) * said.theta;
+            all.push_back(fire / (fire + skip));
         }
     }
     return all;
@@ -72,10 +77,10 @@ std::vector<float> margins(const G& gate, std::span<const article> articles, boo
 template <nullm::Gate G>
 contender run_gate(std::string name, const G& gate, const corpus& text, unsigned seeds) {
     contender made{.name = std::move(name), .reported = {}, .tuning = {}};
-    made.tuning = margins(gate, text.tuning, text.carry, 0);
+    made.tuning = scores_of(gate, text.tuning, text.carry, 0);
     for (std::uint64_t seed = 0; seed < seeds; ++seed) {
         const auto start = std::chrono::steady_clock::now();
-        made.reported.push_back(margins(gate, text.reported, text.carry, seed));
+        made.reported.push_back(scores_of(gate, text.reported, text.carry, seed));
         const std::chrono::duration<double, std::nano> gone = std::chrono::steady_clock::now() - start;
         const double each = gone.count() / static_cast<double>(made.reported.back().size());
         made.nanoseconds = seed == 0 ? each : std::min(made.nanoseconds, each);
@@ -106,10 +111,17 @@ inline std::vector<contender> run_contenders(const nullm::vocabulary_view& vocab
                                              std::span<const float> surprisal, unsigned seeds) {
     std::vector<contender> all;
     const auto run_quiet = [&](const char* name, const auto& drive) {
-        all.push_back(run_gate(name, nullm::make_quiet_gate(drive, {.theta = 0}), text, seeds));
+        all.push_back(run_gate(name, nullm::make_quiet_gate(drive, {.theta = 0.5F}), text, seeds));
     };
     const auto drive = nullm::quiet_drive::build(vocabulary);
     run_quiet("quiet", drive);
+    nullm::reprogrammed_params fixed{.theta = 0.5F};
+    fixed.homeostasis.reset();
+    all.push_back(
+        run_gate("quiet, prototypes",
+                 nullm::spike_gate(drive, nullm::poisson_encoder{}, nullm::quiet_neuron::build(drive.width()),
+                                   nullm::reprogrammed_threshold::build(vocabulary, fixed)),
+                 text, seeds));
     run_quiet("importance", drive.first());
     nullm::importance_params no_floors;
     no_floors.digit_floor = no_floors.capital_floor = no_floors.rare_floor = 0;
@@ -118,13 +130,13 @@ inline std::vector<contender> run_contenders(const nullm::vocabulary_view& vocab
     const nullm::lif<nullm::reset::zero, nullm::timing::immediate> literal_neuron{};
     all.push_back(run_gate("magnitude",
                            nullm::spike_gate(nullm::magnitude_drive(vocabulary), nullm::poisson_encoder{},
-                                             literal_neuron, nullm::fixed_threshold(0.0F)),
+                                             literal_neuron, nullm::fixed_threshold(0.5F)),
                            text, seeds));
     all.push_back(run_score("BPE rank", text, [](nullm::token_id t) { return static_cast<float>(t); }));
     all.push_back(run_score("unigram", text, [&](nullm::token_id t) {
         return -static_cast<float>(counts[static_cast<std::size_t>(t)]);
     }));
-    all.push_back(run_gate("random", nullm::random_gate(1.0F), text, seeds));
+    all.push_back(run_gate("random", nullm::random_gate(0.5F), text, seeds));
     all.push_back({.name = "every n-th", .reported = {}, .tuning = {}});
     all.push_back({.name = "oracle", .reported = {{surprisal.begin(), surprisal.end()}}, .tuning = {}});
     return all;

@@ -7,6 +7,7 @@
 #include <nullm/measure/bootstrap.hpp>
 #include <nullm/measure/ranking.hpp>
 #include <nullm/measure/risk_coverage.hpp>
+#include <nullm/spike/token_classes.hpp>
 #include <nullm/text/tokenizer.hpp>
 
 #include <algorithm>
@@ -40,9 +41,8 @@ inline labels label(std::span<const nullm::token_id> text, const nullm::tokenize
     for (const nullm::token_id token : text) {
         const std::string_view piece = tokens.piece(token);
         const std::uint32_t uses = counts[static_cast<std::size_t>(token)];
-        const bool number =
-            std::any_of(piece.begin(), piece.end(), [](char c) { return c >= '0' && c <= '9'; });
-        const bool capitalised = piece.size() > 2 && piece[0] == ' ' && piece[1] >= 'A' && piece[1] <= 'Z';
+        const bool number = nullm::has_digit(piece);
+        const bool capitalised = piece.starts_with(' ') && nullm::is_capitalised(piece);
         made.rare.push_back(uses <= rare_uses ? 1 : 0);
         made.number.push_back(number ? 1 : 0);
         made.capitalised.push_back(capitalised ? 1 : 0);

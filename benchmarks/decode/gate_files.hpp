@@ -109,7 +109,7 @@ inline dense_results read_dense(const std::filesystem::path& path, std::span<con
 /// 1; the gate has read what stands before it. For gates with one encoder step.
 template <class G>
 void write_raster(const std::filesystem::path& path, const G& gate, std::span<const token_id> text,
-                  const nullm::tokenizer& tokens, float cut, std::size_t first, std::size_t length) {
+                  const nullm::tokenizer& tokens, std::size_t first, std::size_t length) {
     csv_file file(path, "position,token,rate,theta,fire,spikes");
     auto state = gate.initial();
     for (std::size_t p = 0; p < std::min(first + length, text.size()); ++p) {
@@ -119,8 +119,7 @@ void write_raster(const std::filesystem::path& path, const G& gate, std::span<co
         std::string spikes;
         for (std::size_t i = 0; i < state.lines.spiked.size(); ++i)
             spikes += state.lines.spiked[i] ? '1' : '0';
-        const float theta = said.theta + cut;
-        file.row(p, tokens.piece(text[p]), said.rate, theta, said.rate >= theta ? 1 : 0, spikes);
+        file.row(p, tokens.piece(text[p]), said.rate, said.theta, said.fire ? 1 : 0, spikes);
     }
     file.close();
 }

@@ -253,10 +253,10 @@ void run(const quality_settings& chosen) {
     const results found = evaluate(contenders, judge, text.size(), chosen.model.threads, folder);
     print_tables(contenders, found, judge, text.size());
 
-    const auto quiet = nullm::make_quiet_gate(vocabulary, {.theta = 0.0F});
-    decode::print_work(quiet, parts.text.reported, file);
     const float cut = decode::decide(contenders.front(), 0.6, text.size()).cut;
-    decode::write_raster(folder / "raster.csv", quiet, text, tokens, cut, 300, 72);
+    const auto quiet = nullm::make_quiet_gate(vocabulary, {.theta = cut});
+    decode::print_work(quiet, parts.text.reported, file);
+    decode::write_raster(folder / "raster.csv", quiet, text, tokens, 300, 72);
     std::printf("\nwrote curve.csv, gates.csv%s and raster.csv to %s\n",
                 chosen.dense.empty() ? ", dense.csv" : "", folder.c_str());
 }

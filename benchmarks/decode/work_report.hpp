@@ -47,7 +47,7 @@ inline void print_work(const nullm::quiet_gate& gate, std::span<const article> t
     nullm::spike_counts encoded, spiked;
     const nullm::spike_gate counted(gate.drive(), nullm::counted_encoder(gate.encoder(), encoded),
                                     nullm::counted_neuron(gate.neuron(), spiked), gate.threshold());
-    const auto positions = static_cast<double>(margins(counted, text, true, 0).size());
+    const auto positions = static_cast<double>(scores_of(counted, text, true, 0).size());
     const auto each = [&](std::uint64_t count) { return static_cast<double>(count) / positions; };
     constexpr int operations_of_an_update = 4;  // NeuroBench's figure for snnTorch's Leaky
     const double neurons = each(spiked.lines);
