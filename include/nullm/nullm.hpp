@@ -13,6 +13,7 @@
 #include <nullm/spike/quiet_gate.hpp>      // token -> spikes -> rate -> fire?
 #include <nullm/spike/draft_gate.hpp>
 #include <nullm/spike/loihi_lif.hpp>
+#include <nullm/spike/reprogrammed_threshold.hpp>
 #include <nullm/spike/torch_compat_encoder.hpp>
 #include <nullm/linear/native_linear.hpp>  // y = W x
 #include <nullm/linear/nf4_linear.hpp>

@@ -3,6 +3,7 @@
 #include <nullm/spike/quiet_gate.hpp>
 #include <nullm/spike/reprogrammed_threshold.hpp>
 
+#include <cmath>
 #include <limits>
 #include <spike/toy_vocabulary.hpp>
 #include <support/catch.hpp>
@@ -29,25 +30,43 @@ reprogrammed_params still() {
 
 }  // namespace
 
-TEST_CASE("a term's threshold is lower than a filler's, by the weight of term-ness", "[spike][threshold]") {
-    auto params = still();
-    params.theta = 0.5F;
-    params.termness = 0.125F;
-    const reprogrammed_threshold threshold(alternating(10), params);
-    const auto state = threshold.initial();
-    for (token_id t = 0; t < 10; ++t)
-        CHECK(threshold.theta(state, t) == Approx(t % 2 == 0 ? 0.625F : 0.375F));
+TEST_CASE("a term's threshold is lower than a filler's, by the weight of term-ness in log odds",
+          "[spike][threshold]") {
+    for (const float theta : {0.02F, 0.5F, 0.9F}) {
+        auto params = still();
+        params.theta = theta;
+        params.termness = 0.5F;
+        const reprogrammed_threshold threshold(alternating(10), params);
+        const auto state = threshold.initial();
+        const double odds = static_cast<double>(theta) / (1.0 - static_cast<double>(theta));
+        for (token_id t = 0; t < 10; ++t) {
+            const double moved = odds * std::exp(t % 2 == 0 ? 0.5 : -0.5);
+            CHECK(threshold.theta(state, t) == Approx(moved / (1 + moved)));
+        }
+    }
 }
 
 TEST_CASE("no token's threshold leaves its bounds", "[spike][threshold]") {
     auto params = still();
-    params.theta = 0.9F;
-    params.termness = 0.8F;
+    params.theta = 0.6F;
+    params.termness = 4.0F;
     params.lowest = 0.2F;
     params.highest = 0.95F;
     const reprogrammed_threshold threshold(alternating(10), params);
     CHECK(threshold.theta(threshold.initial(), 0) == 0.95F);
     CHECK(threshold.theta(threshold.initial(), 1) == 0.2F);
+}
+
+TEST_CASE("bounds of 0 and 1 give numbers for every theta", "[spike][threshold]") {
+    for (const float theta : {0.0F, 1.0F}) {
+        auto params = still();
+        params.theta = theta;
+        params.termness = 8.0F;
+        params.lowest = 0.0F;
+        params.highest = 1.0F;
+        const reprogrammed_threshold threshold(alternating(10), params);
+        for (token_id t = 0; t < 10; ++t) CHECK(threshold.theta(threshold.initial(), t) == theta);
+    }
 }
 
 TEST_CASE("without homeostasis nothing is learned", "[spike][threshold]") {
@@ -59,11 +78,12 @@ TEST_CASE("without homeostasis nothing is learned", "[spike][threshold]") {
 
 TEST_CASE("homeostasis brings the share that fires to its target whatever the token's thresholds",
           "[spike][threshold]") {
-    // Rates uniform in [0, 1]: fires at 1 - theta_t, so at theta +- 0.2 the mean share is 1 - theta.
+    // Rates uniform in [0, 1]: the share that fires is 1 less the mean of the two thresholds, which at theta
+    // = 0.7 are 0.793 and 0.586, so theta rests a little above 0.7.
     for (const float initial : {0.05F, 0.95F}) {
         reprogrammed_params params;
         params.theta = initial;
-        params.termness = 0.2F;
+        params.termness = 0.5F;
         params.homeostasis->target = 0.3F;
         const reprogrammed_threshold threshold(alternating(10), params);
         auto state = threshold.initial();
@@ -85,7 +105,7 @@ TEST_CASE("a drive that knows nothing of words fires on terms under this thresho
     auto params = still();
     params.prototypes.count = 16;
     params.prototypes.rank_weight = 0.0F;
-    params.termness = 0.3F;
+    params.termness = 2.0F;
     params.theta = 0.3F;
     const nullm::spike_gate gate(nullm::magnitude_drive(toy.view()), nullm::poisson_encoder{}, nullm::lif<>{},
                                  reprogrammed_threshold::build(toy.view(), params));
@@ -141,6 +161,7 @@ TEST_CASE("a threshold that cannot be right is refused", "[spike][threshold]") {
     refused([](auto& p) { p.theta = 1.5F; });
     refused([&](auto& p) { p.termness = nan; });
     refused([](auto& p) { p.termness = -0.1F; });
+    refused([](auto& p) { p.termness = 9.0F; });
     refused([](auto& p) { p.highest = 2.0F; });
     refused([](auto& p) { p.lowest = 0.9F, p.highest = 0.8F; });
     refused([](auto& p) { p.homeostasis->target = 1.1F; });

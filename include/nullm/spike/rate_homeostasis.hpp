@@ -14,17 +14,18 @@ namespace nullm::inline NULLM_ABI {
 struct homeostasis_params {
     float target = 0.4F;      // share of positions that should fire, in [0, 1]
     float gain = 0.002F;      // how far one settled position moves theta while the share is right, in [0, 1]
-    float fast_gain = 0.05F;  // and where the share was off by 0.2 and more of late, in [gain, 1]
+    float fast_gain = 0.12F;  // and where the share was off by 0.2 and more of late, in [gain, 1]
     std::uint32_t window = 256;  // "of late": positions a running mean of the share looks back, at least 1
 };
 
-/// Theta rises by g (1 - target) at a settled position that fired and falls by g target at one that did not,
-/// so that it rests only where `target` of the positions fire (stochastic approximation of a quantile,
-/// Robbins and Monro 1951). One g is either slow or noisy, and noise of theta, about sqrt(g), costs what the
-/// gate is for. So g has two speeds:
+/// Theta rises by g s (1 - target) at a settled position that fired and falls by g s target at one that did
+/// not, so that it rests only where `target` of the positions fire (stochastic approximation of a quantile,
+/// Robbins and Monro 1951). s = 4 theta (1 - theta) makes steps even in log odds: near 0, where rates lie
+/// close together, they are small. One g is either slow or noisy, and noise of theta costs what the gate is
+/// for, so g has two speeds:
 ///     e = running mean of (fired - target);   g = gain + (fast_gain - gain) min(1, (e / 0.2)^2)
-/// slow while the share is right, fast after the kind of text has changed. The same idea as a neuron's
-/// adaptive threshold, for the population.
+/// slow while the share is right, fast after the kind of text has changed. The idea of a neuron's adaptive
+/// threshold, for the population.
 class rate_homeostasis {
  public:
     struct state {
@@ -50,7 +51,9 @@ class rate_homeostasis {
             std::fmaf(1.0F / static_cast<float>(params_.window), off - learned.error, learned.error);
         const float share = std::min(std::fabs(learned.error) * 5.0F, 1.0F);
         const float gain = std::fmaf(params_.fast_gain - params_.gain, share * share, params_.gain);
-        learned.theta = std::clamp(std::fmaf(gain, off, learned.theta), lowest, highest);
+        const float slope =
+            std::max(4.0F * learned.theta * (1.0F - learned.theta), 0.01F);  // 0 would be for ever
+        learned.theta = std::clamp(std::fmaf(gain * slope, off, learned.theta), lowest, highest);
     }
 
  private:

@@ -3,6 +3,7 @@
 
 #include <nullm/core/aligned.hpp>
 #include <nullm/core/error.hpp>
+#include <nullm/core/simd.hpp>
 #include <nullm/spike/concepts.hpp>
 #include <nullm/spike/in_range.hpp>
 #include <nullm/spike/rate_homeostasis.hpp>
@@ -20,24 +21,33 @@
 namespace nullm::inline NULLM_ABI {
 
 struct reprogrammed_params {
-    float theta = 0.4F;  // before anything has settled, for a token of mean term-ness; in [lowest, highest]
-    float termness =
-        0.05F;  // alpha: how much lower the threshold is for a token one standard deviation above it, >= 0
+    // For a token of mean term-ness, before anything has settled; in [lowest, highest].
+    float theta = 0.35F;
+    // alpha: by what power of e the odds of the threshold fall with each standard deviation of term-ness; 0
+    // to 8.
+    float termness = 0.25F;
     std::optional<homeostasis_params> homeostasis = homeostasis_params{};  // none: theta stays
-    float lowest = 0.01F;  // the threshold of any token stays in [lowest, highest], a part of [0, 1]
-    float highest = 0.99F;
+    // theta, and the threshold of any token, stay in here, a part of [0, 1].
+    float lowest = 0.001F;
+    float highest = 0.999F;
     prototype_params prototypes = {};
 };
 
-/// theta_t = clip(theta - termness r_t, lowest, highest), where r_t is the token's soft attention over filler
-/// and term prototypes (text_prototypes.hpp), standardised over the vocabulary: terms fire more easily. The
-/// table is made once; the theta in it moves with homeostasis, which integrates what is off of the target
-/// rate: a term in proportion to it, as an adaptive neuron has, would come to rest beside the target.
+/// theta_t = clip(theta k_t / (1 - theta + theta k_t), lowest, highest), k_t = exp(-termness r_t)
+/// where r_t is the token's soft attention over filler and term prototypes (text_prototypes.hpp),
+/// standardised over the vocabulary: terms fire more easily. In log odds that is theta less termness r_t; so
+/// it means the same at every theta. The table is made once; theta moves with homeostasis, which integrates
+/// what is off of the target rate: a term in proportion to it, as an adaptive neuron has, would come to rest
+/// beside the target.
 ///
-/// Where novelty belongs: in the drive. The neurons then weigh it together with all else that excites them,
-/// and theta stays what a calibration can set: a number for the stream and one for the token. (rate + novelty
-/// >= theta and rate >= theta - novelty are one rule; kept in both, it would be counted twice.) So this
-/// threshold sees ids and the share that fired.
+/// Where novelty belongs: in the drive. rate + novelty >= theta and rate >= theta - novelty are one rule
+/// (seen as thresholds of .957 and .958 AUROC for rare tokens), the neurons weigh it together with all else
+/// that excites them, and kept in both it would be counted twice. So this threshold sees ids and the share
+/// that fired.
+///
+/// Seen on the first 40,000 positions of the WikiText-2 test file, 60 % of them skipped: under quiet_drive
+/// .96 of the rare tokens in place of .95, for .004 of the bits covered; magnitude_drive, which knows nothing
+/// of words, gets an AUROC of .92 for them in place of .55.
 class reprogrammed_threshold {
  public:
     using state = rate_homeostasis::state;
@@ -57,12 +67,13 @@ class reprogrammed_threshold {
         in_range("reprogrammed_threshold highest", params.highest);
         in_range("reprogrammed_threshold lowest", params.lowest, 0.0F, params.highest);
         in_range("reprogrammed_threshold theta", params.theta, params.lowest, params.highest);
-        in_range("reprogrammed_threshold termness", params.termness);
+        in_range("reprogrammed_threshold termness", params.termness, 0.0F, 8.0F);
         for (const float x : termness) {
             if (!std::isfinite(x)) throw error("reprogrammed_threshold", "finite term-ness", "other");
         }
         standardise(termness);
-        for (float& x : termness) x *= params.termness;
+        // k / (1 + k): the threshold at theta = 1/2.
+        NULLM_DISPATCH(active_isa(), logistic(termness.data(), termness.size(), -params.termness, 0.0F));
         table_ = std::make_shared<const aligned_vector<float>>(std::move(termness));
     }
 
@@ -75,19 +86,20 @@ class reprogrammed_threshold {
             throw error("reprogrammed_threshold token", "0 to " + std::to_string(table_->size() - 1),
                         std::to_string(token));
         }
-        return std::clamp(now.theta - (*table_)[static_cast<std::size_t>(token)], params_.lowest,
-                          params_.highest);
+        const float at_half = (*table_)[static_cast<std::size_t>(token)];
+        const float fire = now.theta * at_half;
+        const float skip = (1.0F - now.theta) * (1.0F - at_half);
+        return std::clamp(fire / (fire + skip), params_.lowest, params_.highest);
     }
 
-    /// theta may pass the bounds by as much as the table moves it, so that every token's can reach them.
     void settle(state& learned, token_id, bool fired) const {
-        if (params_.homeostasis) homeostasis_.settle(learned, fired, -1.0F, 2.0F);
+        if (params_.homeostasis) homeostasis_.settle(learned, fired, params_.lowest, params_.highest);
     }
 
  private:
     reprogrammed_params params_;
     rate_homeostasis homeostasis_;
-    std::shared_ptr<const aligned_vector<float>> table_;  // (vocabulary) termness r_t
+    std::shared_ptr<const aligned_vector<float>> table_;  // (vocabulary)
 };
 static_assert(Threshold<reprogrammed_threshold>);
 

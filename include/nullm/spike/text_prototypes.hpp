@@ -39,9 +39,13 @@ struct prototype_params {
 /// (token_directions.hpp):
 ///     a_t = softmax_k(sharpness <u_t, P_k>);   r_t = sum_k a_tk v_k
 /// v_k, the term-ness of prototype k, is the mean score of its tokens (token_scores.hpp), standardised over
-/// prototypes: below 0 filler, above 0 terms. On SmolLM2 r_t alone has an AUROC of .94 for rare tokens, as
-/// much as the distance to the function words, and adds nothing to it; without any word list it still has .93
-/// (function_words = false).
+/// the prototypes: below 0 filler, above 0 terms.
+///
+/// Seen on SmolLM2 and the first 40,000 positions of the WikiText-2 test file: r_t has an AUROC of .94 for
+/// rare tokens (at most 5 uses in the file's second half), and has it without any word list, too
+/// (function_words = false: term-ness is BPE rank). The distance to the nearest function word has .95, and
+/// r_t adds nothing to it: so importance_drive does without prototypes, unless it is given their table in
+/// place of that distance.
 ///
 /// Deterministic: same vocabulary, parameters and seed, same bits, on any instruction set. Cheap enough not
 /// to be kept in a file: see prototypes_build in benchmarks/kernel/spike.cpp. Immutable.

@@ -54,17 +54,13 @@ struct importance_params {
 };
 
 /// Importance of a token. The static part is tabulated once from embeddings, pieces and ids; no corpus, no
-/// forward pass:
-///     score = z(1 - cosine to the nearest function word) + rank_weight z(ln(id + 1000)) (token_scores.hpp)
-///     importance = max(1 / (1 + exp(-slope (score - centre))), floors of the token's classes);  1 for
-///     special tokens
-/// At a position every neuron gets
+/// forward pass (token_scores.hpp):
+///     score = z(1 - cosine to the nearest function word) + rank_weight z(ln(id + 1000))
+///     importance = max(1 / (1 + exp(-slope (score - centre))), floors of the token's classes)
+/// and 1 for special tokens. At a position every neuron gets
 ///     importance + novelty_weight / (1 + uses of late) + uncertainty_weight (1 - confidence)
 /// moved into (0, 1), but 1 for a special token and where a never_skip word ends, and 0 where an always_skip
-/// one does.
-///
-/// Seen on SmolLM2, rates of 256 neurons over the first 40,000 positions of the WikiText-2 test file:
-/// quiet_gate.hpp.
+/// one does. What the rates of such a gate keep of a text: quiet_gate.hpp.
 class importance_drive {
  public:
     using trace = stepped_window;
