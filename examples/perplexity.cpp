@@ -4,6 +4,8 @@
 #include "command_line.hpp"
 #include "compose.hpp"
 
+#include <nullm/measure/prediction.hpp>
+
 #include <unistd.h>
 
 #include <cmath>
@@ -45,31 +47,6 @@ struct settings {
         return other;
     }
 };
-
-/// A row of logits as a distribution: log p(i) = row[i] - log_sum.
-struct distribution {
-    std::size_t most_likely = 0;
-    double log_sum = 0;
-
-    explicit distribution(std::span<const float> row) {
-        most_likely = static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
-        const double highest = row[most_likely];
-        double sum = 0;
-        for (const float x : row) sum += std::exp(x - highest);
-        log_sum = highest + std::log(sum);
-    }
-};
-
-/// KL(reference || model) in nats: the mean, under the reference, of the difference of logarithms.
-double divergence(std::span<const float> reference, const distribution& of_reference,
-                  std::span<const float> model, const distribution& of_model) {
-    double mean = 0;
-    for (std::size_t i = 0; i < reference.size(); ++i) {
-        const double x = reference[i];
-        mean += std::exp(x - of_reference.log_sum) * (x - model[i]);
-    }
-    return mean - of_reference.log_sum + of_model.log_sum;
-}
 
 /// What was seen of one model.
 struct score {
@@ -120,15 +97,15 @@ struct judgement {
     bool right = false, reference_right = false, agreed = false;
 };
 
-judgement judge(std::span<const float> row, std::optional<std::span<const float>> reference,
-                std::size_t next) {
-    const distribution mine(row);
-    judgement seen{.surprisal = mine.log_sum - row[next], .right = mine.most_likely == next};
-    if (reference) {
-        const distribution theirs(*reference);
-        seen.reference_surprisal = theirs.log_sum - (*reference)[next];
+/// `reference` is empty where there is none.
+judgement judge(std::span<const float> row, std::span<const float> reference, nullm::token_id next) {
+    const nullm::prediction mine(row);
+    judgement seen{.surprisal = nullm::surprisal(row, mine, next), .right = mine.most_likely == next};
+    if (!reference.empty()) {
+        const nullm::prediction theirs(reference);
+        seen.reference_surprisal = nullm::surprisal(reference, theirs, next);
         seen.reference_right = theirs.most_likely == next;
-        seen.divergence = divergence(*reference, theirs, row, mine);
+        seen.divergence = nullm::kl_divergence(reference, theirs, row, mine);
         seen.agreed = theirs.most_likely == mine.most_likely;
     }
     return seen;
@@ -156,9 +133,8 @@ outcome measure(const settings& chosen, std::span<const nullm::token_id> text, s
 
             pool.for_each(end - from, 1, [&](std::size_t r) {
                 const auto row = model.logits.row(r);
-                const auto other =
-                    reference != nullptr ? std::optional(reference->logits.row(r)) : std::nullopt;
-                judged[r] = judge(row, other, static_cast<std::size_t>(window[from + r + 1]));
+                const auto other = reference != nullptr ? reference->logits.row(r) : std::span<const float>();
+                judged[r] = judge(row, other, window[from + r + 1]);
             });
             for (std::size_t r = 0; r < end - from; ++r) {
                 const judgement& one = judged[r];
