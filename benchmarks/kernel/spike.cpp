@@ -4,17 +4,22 @@
 //   nullm_bench_spike --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
 //
 // "plain_update" adds one array to another: the traffic of a LIF step (12 bytes a neuron) and nothing else,
-// so the limit of a layer that no cache holds. "quiet_gate_step" is all a gate costs at a position. It is to
+// so the limit of a layer that no cache holds. "importance_position", "surprise_position" and
+// "quiet_position" are all that a gate of that drive costs a reader at a position, step and settle. It is to
 // stay under 1 % of a pass: the 135 M model's weights in four bits are 70 to 97 MB, and memory gives 20 to 34
-// GB/s, so a fast pass takes 3 ms and 1 % of it is 30 us. Seen: 0.5 us with 576 neurons, 0.02 %.
+// GB/s, so a fast pass takes 3 ms and 1 % of it is 30 us. Seen (CPU time, a busy machine): 0.3, 0.45 and
+// 0.5 us with 256 neurons, 0.02 %; copying the state, once in 128 calls of the gate, 3.3 us. Building the
+// importance table takes 0.08 s and the prototypes 0.5 s; without AVX2 2 s and 13 s.
 #include <nullm/spike/drives/function_words.hpp>
 #include <nullm/spike/lif.hpp>
 #include <nullm/spike/poisson_encoder.hpp>
 #include <nullm/spike/quiet_gate.hpp>
+#include <nullm/spike/text_prototypes.hpp>
 
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -112,26 +117,71 @@ struct synthetic_vocabulary {
     }
 };
 
-void quiet_gate_step(benchmark::State& bench) {
-    static const synthetic_vocabulary vocabulary;
-    static const nullm::importance_drive table = nullm::importance_drive::build(vocabulary.view());
-    auto params = table.params();
-    params.neurons = static_cast<std::size_t>(bench.range(0));
-    const auto gate = nullm::make_quiet_gate(nullm::importance_drive::build(vocabulary.view(), params));
+const synthetic_vocabulary& vocabulary() {
+    static const synthetic_vocabulary made;
+    return made;
+}
+
+// Ids as Zipf's law has them: evenly spread in their logarithm.
+std::vector<nullm::token_id> zipf_text(std::size_t n) {
+    std::vector<nullm::token_id> text;
+    for (const float x : noise(n, 1.0F)) text.push_back(static_cast<nullm::token_id>(std::pow(49151.0F, x)));
+    return text;
+}
+
+// One position of a reader: the gate's step, and the settling of the token.
+template <class Drive>
+void gate_position(benchmark::State& bench, const Drive& drive) {
+    static const std::vector<nullm::token_id> text = zipf_text(1 << 16);
+    const auto gate = nullm::make_quiet_gate(drive);
     auto state = gate.initial();
     nullm::gate_input input{.seed = 1};
     for (auto _ : bench) {
-        input.token = static_cast<nullm::token_id>(input.position * 97 % 49152);
+        input.token = text[static_cast<std::size_t>(input.position) % text.size()];
         benchmark::DoNotOptimize(gate.step(state, input));
+        gate.settle(state, input.token, true);
         ++input.position;
     }
     count_updates(bench, 1);
 }
 
+void importance_position(benchmark::State& bench) {
+    nullm::importance_params params;
+    params.neurons = static_cast<std::size_t>(bench.range(0));
+    gate_position(bench, nullm::importance_drive::build(vocabulary().view(), params));
+}
+void surprise_position(benchmark::State& bench) {
+    gate_position(bench, nullm::surprise_drive(49152, {.neurons = static_cast<std::size_t>(bench.range(0))}));
+}
+void quiet_position(benchmark::State& bench) {
+    nullm::quiet_drive_params params;
+    params.importance.neurons = params.surprise.neurons = static_cast<std::size_t>(bench.range(0));
+    gate_position(bench, nullm::quiet_drive::build(vocabulary().view(), params));
+}
+
+// What gate_log keeps every 128 calls, into memory it has.
+void quiet_state_copy(benchmark::State& bench) {
+    const auto gate = nullm::make_quiet_gate(vocabulary().view());
+    const auto state = gate.initial();
+    auto copy = state;
+    for (auto _ : bench) {
+        copy = state;
+        benchmark::DoNotOptimize(&copy);
+        benchmark::ClobberMemory();
+    }
+}
+
 void importance_build(benchmark::State& bench, isa level) {
-    static const synthetic_vocabulary vocabulary;
     for (auto _ : bench)
-        benchmark::DoNotOptimize(nullm::importance_drive::build(vocabulary.view(), {}, level));
+        benchmark::DoNotOptimize(nullm::importance_drive::build(vocabulary().view(), {}, level));
+}
+
+// With the table of every token's term-ness, as reprogrammed_threshold makes it.
+void prototypes_build(benchmark::State& bench, isa level) {
+    for (auto _ : bench) {
+        const auto made = nullm::text_prototypes::build(vocabulary().view(), {}, level);
+        benchmark::DoNotOptimize(made.tabulate(vocabulary().view()));
+    }
 }
 
 void register_all() {
@@ -154,10 +204,16 @@ void register_all() {
     rows("lif_zero_delayed", lif_step<zero, delayed>, sizes);
     rows("lif_subtract_immediate", lif_step<subtract, immediate>, sizes);
     rows("poisson_encoder", encode, sizes);
-    benchmark::RegisterBenchmark("quiet_gate_step", quiet_gate_step)->Arg(64)->Arg(256)->Arg(576);
+    benchmark::RegisterBenchmark("importance_position", importance_position)->Arg(64)->Arg(256)->Arg(576);
+    benchmark::RegisterBenchmark("surprise_position", surprise_position)->Arg(64)->Arg(256)->Arg(576);
+    benchmark::RegisterBenchmark("quiet_position", quiet_position)->Arg(64)->Arg(256)->Arg(576);
+    benchmark::RegisterBenchmark("quiet_state_copy", quiet_state_copy);
     for (const isa level : levels) {
-        const std::string name = "importance_build/" + std::string(name_of(level));
-        benchmark::RegisterBenchmark(name.c_str(), importance_build, level)->Unit(benchmark::kMillisecond);
+        const std::string set(name_of(level));
+        benchmark::RegisterBenchmark(("importance_build/" + set).c_str(), importance_build, level)
+            ->Unit(benchmark::kMillisecond);
+        benchmark::RegisterBenchmark(("prototypes_build/" + set).c_str(), prototypes_build, level)
+            ->Unit(benchmark::kMillisecond);
     }
 }
 

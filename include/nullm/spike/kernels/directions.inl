@@ -17,7 +17,8 @@ inline float to_direction(float* x, const float* mean, std::size_t n) {
     return length;
 }
 
-/// out[k] = <x, row k> for `count` rows of n floats, 16 running sums each, added as a tree.
+/// out[k] = <x, row k> for `count` rows of n floats, 16 running sums each, added as a tree. No fma: without an instruction
+/// for it, it is a function call, and this is a billion of them.
 inline void dots(const float* x, const float* rows, std::size_t count, std::size_t n, float* out) {
     std::size_t k = 0;
     for (; k + 4 <= count; k += 4) {  // four rows share the loads of x
@@ -28,10 +29,10 @@ inline void dots(const float* x, const float* rows, std::size_t count, std::size
         f32x16 d = zeros();
         for (std::size_t j = 0; j < n; j += 16) {
             const f32x16 v = load(x + j);
-            a = fma(v, load(row + j), a);
-            b = fma(v, load(row + n + j), b);
-            c = fma(v, load(row + 2 * n + j), c);
-            d = fma(v, load(row + 3 * n + j), d);
+            a = add(a, mul(v, load(row + j)));
+            b = add(b, mul(v, load(row + n + j)));
+            c = add(c, mul(v, load(row + 2 * n + j)));
+            d = add(d, mul(v, load(row + 3 * n + j)));
         }
         out[k] = reduce_add(a);
         out[k + 1] = reduce_add(b);
@@ -40,7 +41,7 @@ inline void dots(const float* x, const float* rows, std::size_t count, std::size
     }
     for (; k < count; ++k) {
         f32x16 a = zeros();
-        for (std::size_t j = 0; j < n; j += 16) a = fma(load(x + j), load(rows + k * n + j), a);
+        for (std::size_t j = 0; j < n; j += 16) a = add(a, mul(load(x + j), load(rows + k * n + j)));
         out[k] = reduce_add(a);
     }
 }
