@@ -4,7 +4,10 @@
 
 #include <nullm/spike/gates.hpp>
 #include <nullm/spike/quiet_gate.hpp>
+#include <nullm/spike/reprogrammed_threshold.hpp>
 
+#include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
@@ -12,33 +15,33 @@
 
 namespace cli {
 
-/// The quiet gate with a threshold that moves until a wanted share of positions fires.
-using homeostatic_gate = nullm::spike_gate<nullm::importance_drive, nullm::poisson_encoder,
-                                           nullm::quiet_neuron, nullm::target_rate_threshold>;
-
-class chosen_gate {
-    using any_gate =
-        std::variant<nullm::quiet_gate, homeostatic_gate, nullm::always_open, nullm::random_gate>;
+/// One of several gates of different types.
+template <nullm::Gate... Gates>
+class one_of_gates {
+    template <class G>
+    using now_of = std::remove_cvref_t<decltype(std::declval<typename G::state&>().now)>;
 
  public:
     /// What a step changes has to stand apart in `now`; it is lent to the inner state for the length of a
-    /// step.
+    /// step. Both hold the alternative of the gate's own number: two gates may have one type of state.
     struct state {
-        using any_state = std::variant<nullm::quiet_gate::state, homeostatic_gate::state,
-                                       nullm::always_open::state, nullm::random_gate::state>;
-        using any_now = std::variant<nullm::quiet_gate::present, homeostatic_gate::present, nullm::stateless>;
-        any_now now;
-        any_state rest;
+        std::variant<now_of<Gates>...> now;
+        std::variant<typename Gates::state...> rest;
     };
 
     template <class G>
-    explicit chosen_gate(G gate) : gate_(std::move(gate)) {}
+    requires(std::same_as<G, Gates> || ...) explicit one_of_gates(G gate) : gate_(std::move(gate)) {}
 
     state initial() const {
         return std::visit(
             [](const auto& gate) {
+                constexpr std::size_t at = number_of<decltype(gate)>;
                 auto inner = gate.initial();
-                return state{.now = inner.now, .rest = state_of(gate, std::move(inner))};
+                auto now = inner.now;
+                return state{
+                    .now = decltype(state::now)(std::in_place_index<at>, std::move(now)),
+                    .rest = decltype(state::rest)(std::in_place_index<at>, std::move(inner)),
+                };
             },
             gate_);
     }
@@ -46,42 +49,54 @@ class chosen_gate {
     nullm::gate_decision step(state& passed, const nullm::gate_input& input) const {
         return std::visit(
             [&](const auto& gate) {
-                auto& inner = inner_of(gate, passed.rest);
-                auto& now = std::get<std::remove_cvref_t<decltype(inner.now)>>(passed.now);
-                struct lent {  // given back also if the step throws
-                    decltype(inner.now)&at, &owner;
-                    lent(decltype(inner.now)& a, decltype(inner.now)& b) : at(a), owner(b) {
-                        std::swap(at, owner);
-                    }
-                    ~lent() { std::swap(at, owner); }
-                } const loan(inner.now, now);
+                auto& inner = std::get<number_of<decltype(gate)>>(passed.rest);
+                auto& now = std::get<number_of<decltype(gate)>>(passed.now);
+                const loan lent(inner.now, now);
                 return gate.step(inner, input);
             },
             gate_);
     }
 
     void settle(state& passed, nullm::token_id token, bool fired) const {
-        std::visit([&](const auto& gate) { gate.settle(inner_of(gate, passed.rest), token, fired); }, gate_);
+        std::visit(
+            [&](const auto& gate) {
+                gate.settle(std::get<number_of<decltype(gate)>>(passed.rest), token, fired);
+            },
+            gate_);
     }
 
  private:
-    // always_open and random_gate share one state type, so alternatives are addressed by index.
-    template <class G>
-    static constexpr std::size_t index_of = std::is_same_v<G, nullm::quiet_gate>    ? 0
-                                            : std::is_same_v<G, homeostatic_gate>   ? 1
-                                            : std::is_same_v<G, nullm::always_open> ? 2
-                                                                                    : 3;
-    template <class G>
-    static state::any_state state_of(const G&, typename G::state inner) {
-        return state::any_state(std::in_place_index<index_of<G>>, std::move(inner));
-    }
-    template <class G>
-    static typename G::state& inner_of(const G&, state::any_state& rest) {
-        return std::get<index_of<G>>(rest);
-    }
+    /// Two values in each other's place, and back again also if the step throws.
+    template <class T>
+    class loan {
+     public:
+        loan(T& a, T& b) : a_(a), b_(b) { std::swap(a_, b_); }
+        loan(const loan&) = delete;
+        loan& operator=(const loan&) = delete;
+        ~loan() { std::swap(a_, b_); }
 
-    any_gate gate_;
+     private:
+        T& a_;
+        T& b_;
+    };
+
+    template <class G>
+    static constexpr std::size_t number_of = [] {
+        constexpr bool is[] = {std::same_as<std::remove_cvref_t<G>, Gates>...};
+        return static_cast<std::size_t>(std::find(std::begin(is), std::end(is), true) - std::begin(is));
+    }();
+
+    std::variant<Gates...> gate_;
 };
+
+/// The quiet gate with another threshold than the fixed one.
+template <nullm::Threshold T>
+using quiet_gate_with = nullm::spike_gate<nullm::quiet_drive, nullm::poisson_encoder, nullm::quiet_neuron, T>;
+using homeostatic_gate = quiet_gate_with<nullm::target_rate_threshold>;
+using reprogrammed_gate = quiet_gate_with<nullm::reprogrammed_threshold>;
+
+using chosen_gate = one_of_gates<nullm::quiet_gate, homeostatic_gate, reprogrammed_gate, nullm::always_open,
+                                 nullm::random_gate>;
 static_assert(nullm::Gate<chosen_gate>);
 
 }  // namespace cli

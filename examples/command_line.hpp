@@ -56,6 +56,8 @@ inline void add_common_options(CLI::App& app, options& chosen) {
                    "spike rate the gate fires at; with --gate random its firing probability")
         ->check(CLI::Range(0.0, 1.0))
         ->type_name("X");
+    app.add_option("--gate-file", chosen.gate_file, "the gate, as nullm_calibrate wrote it")
+        ->type_name("JSON");
     app.add_option("--max-pending", chosen.max_pending, "positions that may wait")
         ->check(CLI::Range(0U, 4096U))
         ->type_name("N");

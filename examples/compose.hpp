@@ -5,6 +5,7 @@
 #include "chosen_model.hpp"
 #include "options.hpp"
 
+#include <nullm/io/gate_file.hpp>
 #include <nullm/nullm.hpp>
 
 #include <nlohmann/json.hpp>
@@ -30,11 +31,18 @@ inline void refuse_idle_options(const options& chosen) {
         const char* const without =
             "a policy other than seed-literal, which has a gate of its own and no drafts";
         refuse(chosen.gate.has_value(), "--gate", without, "seed-literal");
+        refuse(!chosen.gate_file.empty(), "--gate-file", without, "seed-literal");
         refuse(chosen.drafter.has_value(), "--drafter", without, "seed-literal");
         refuse(chosen.max_pending.has_value(), "--max-pending", without, "seed-literal");
         refuse(chosen.max_silence != 0, "--max-silence", without, "seed-literal");
         refuse(chosen.explore != 0, "--explore", without, "seed-literal");
         return;
+    }
+    if (!chosen.gate_file.empty()) {
+        constexpr const char* without = "no other option of the gate beside the file";
+        refuse(chosen.gate.has_value(), "--gate-file", without, "--gate");
+        refuse(chosen.theta.has_value(), "--gate-file", without, "--theta");
+        refuse(chosen.target_skip.has_value(), "--gate-file", without, "--target-skip");
     }
     const bool dense = chosen.policy == policy::dense;
     const gate used = chosen.gate.value_or(dense ? gate::open : gate::spike);
@@ -44,9 +52,54 @@ inline void refuse_idle_options(const options& chosen) {
            used == gate::open ? "an open one" : "a random one");
 }
 
+/// The drive a description names, over this vocabulary. A kind that gate_drives names is known here.
+inline nullm::quiet_drive make_drive(const nullm::gate_part& part, const nullm::vocabulary_view& vocabulary) {
+    return nullm::quiet_drive::build(vocabulary, {.surprise_weight = part.at("surprise_weight")});
+}
+
+/// Any threshold over the same drive.
+template <nullm::Threshold T>
+auto with_threshold(const nullm::quiet_drive& drive, T threshold) {
+    return nullm::spike_gate(drive, nullm::poisson_encoder{}, nullm::quiet_neuron::build(drive.width()),
+                             std::move(threshold));
+}
+
+/// The drive with the threshold a description names.
+inline chosen_gate make_gate(const nullm::quiet_drive& drive, const nullm::gate_part& threshold,
+                             const nullm::vocabulary_view& vocabulary) {
+    if (threshold.kind == "fixed") {
+        return chosen_gate(nullm::make_quiet_gate(drive, {.theta = threshold.at("theta")}));
+    }
+    if (threshold.kind == "target_rate") {
+        return chosen_gate(
+            with_threshold(drive, nullm::target_rate_threshold({.target = threshold.at("target"),
+                                                                .initial = threshold.at("initial")})));
+    }
+    nullm::reprogrammed_params params{
+        .theta = threshold.at("theta"), .termness = threshold.at("termness"), .homeostasis = std::nullopt};
+    if (threshold.kind == "reprogrammed_target_rate") {
+        params.homeostasis = nullm::homeostasis_params{.target = threshold.at("target")};
+    }
+    return chosen_gate(with_threshold(drive, nullm::reprogrammed_threshold::build(vocabulary, params)));
+}
+
+/// The gate of a file. Throws nullm::error if it was made for another model.
+inline chosen_gate read_gate(const std::string& path, const nullm::checkpoint& file,
+                             const nullm::tokenizer& tokens) {
+    const nullm::gate_description gate = nullm::read_gate_file(path);
+    if (gate.model != file.name()) {
+        throw nullm::error(path + ": model",
+                           nullm::in_quotes(file.name()) + ", as the checkpoint calls itself",
+                           nullm::in_quotes(gate.model));
+    }
+    const auto vocabulary = nullm::vocabulary_of(file, tokens);
+    return make_gate(make_drive(gate.drive, vocabulary), gate.threshold, vocabulary);
+}
+
 /// The gate the options ask for; `usual` and `theta` are what the policy and the program would take.
 inline chosen_gate make_gate(const options& chosen, gate usual, float theta, const nullm::checkpoint& file,
                              const nullm::tokenizer& tokens) {
+    if (!chosen.gate_file.empty()) return read_gate(chosen.gate_file, file, tokens);
     switch (chosen.gate.value_or(usual)) {
         case gate::open:
             return chosen_gate(nullm::always_open{});
@@ -56,13 +109,12 @@ inline chosen_gate make_gate(const options& chosen, gate usual, float theta, con
             break;
     }
     const auto vocabulary = nullm::vocabulary_of(file, tokens);
+    const auto drive = nullm::quiet_drive::build(vocabulary);
     if (chosen.target_skip) {
-        auto drive = nullm::importance_drive::build(vocabulary);
-        auto neuron = nullm::quiet_neuron::build(drive.width());
-        const nullm::target_rate_threshold threshold({.target = 1.0F - *chosen.target_skip});
-        return chosen_gate(homeostatic_gate(std::move(drive), {}, std::move(neuron), threshold));
+        return chosen_gate(
+            with_threshold(drive, nullm::target_rate_threshold({.target = 1.0F - *chosen.target_skip})));
     }
-    return chosen_gate(nullm::make_gate<nullm::quiet>(vocabulary, {.theta = chosen.theta.value_or(theta)}));
+    return make_gate(drive, {"fixed", {{"theta", chosen.theta.value_or(theta)}}}, vocabulary);
 }
 
 inline std::string read_all(const std::string& path) {

@@ -178,7 +178,8 @@ void generate(const cli::options& chosen) {
             return write_literally(chosen, model, file, tokens, prompt, limits, screen);
         }
         const auto usual = quiet ? cli::gate::spike : cli::gate::open;
-        if (drafter == cli::drafter::ngram && chosen.gate.value_or(usual) == cli::gate::spike) {
+        if (drafter == cli::drafter::ngram && chosen.gate.value_or(usual) == cli::gate::spike &&
+            chosen.gate_file.empty()) {
             auto gate = nullm::make_draft_gate({}, chosen.theta.value_or(nullm::usual_theta<nullm::drafting>));
             return write_text(chosen, model, std::move(gate), nullm::ngram_drafter{}, prompt, limits, screen);
         }

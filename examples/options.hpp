@@ -34,6 +34,7 @@ struct options {
     std::optional<cli::gate> gate;
     std::optional<float> theta;
     std::optional<float> target_skip;  // nullm_read
+    std::string gate_file;
     std::uint32_t max_tokens = 128;
     std::optional<std::uint32_t> max_pending;
     std::uint32_t max_silence = 0;

@@ -318,6 +318,8 @@ int main(int argc, char** argv) {
         cli::refuse_idle_options(chosen);
         if (on != unit::token)
             spans.on = on == unit::line ? nullm::span_kind::line : nullm::span_kind::sentence;
+        if (spans.on && !chosen.gate_file.empty())
+            throw nullm::error("--gate-file", "--on token, which the gate was fitted to", "lines or sentences");
         if (spans.discard && !spans.on)
             throw nullm::error("--discard", "--on line or --on sentence", "--on token");
         if (app.count("--never-drop") > 0 && !spans.discard)

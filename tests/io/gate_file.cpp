@@ -46,7 +46,7 @@ TEST_CASE("a gate that was written is read as it was", "[io][gate_file]") {
     gate.fit.reset();
     gate.model = "\xE2\x88\x85 \"quoted\"\n";
     gate.drive.numbers["surprise_weight"] = 0;
-    gate.threshold = {"target_rate", {{"target", 0.4}, {"initial", 0.3}, {"gain", 0.005}}};
+    gate.threshold = {"target_rate", {{"target", 0.4}, {"initial", 0.3}}};
     nullm::write_gate_file(path, gate);  // over the older one
     CHECK(nullm::read_gate_file(path) == gate);
     CHECK(std::distance(std::filesystem::directory_iterator(here.path()), {}) == 1);

@@ -29,7 +29,7 @@ namespace nullm::inline NULLM_ABI {
 /// A drive or a threshold: its kind, and every number the kind takes (gate_kinds.hpp).
 struct gate_part {
     std::string kind;
-    std::map<std::string, double> numbers;
+    std::map<std::string, double> numbers = {};
 
     /// Of a number the kind takes; std::out_of_range for any other.
     float at(const std::string& name) const { return static_cast<float>(numbers.at(name)); }
@@ -47,9 +47,9 @@ struct gate_fit {
 
 struct gate_description {
     std::string model;  // the checkpoint's own name: a theta means nothing over another vocabulary
-    gate_part drive;
-    gate_part threshold;
-    std::optional<gate_fit> fit;
+    gate_part drive = {};
+    gate_part threshold = {};
+    std::optional<gate_fit> fit = {};
     friend bool operator==(const gate_description&, const gate_description&) = default;
 };
 

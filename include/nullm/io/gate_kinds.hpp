@@ -27,7 +27,10 @@ namespace detail {
 
 inline constexpr gate_number quiet_drive_numbers[] = {{"surprise_weight"}};
 inline constexpr gate_number fixed_threshold_numbers[] = {{"theta"}};
-inline constexpr gate_number target_rate_numbers[] = {{"target"}, {"initial"}, {"gain"}};
+inline constexpr gate_number target_rate_numbers[] = {{"target"}, {"initial", 0.001, 0.999}};
+inline constexpr gate_number reprogrammed_numbers[] = {{"theta", 0.001, 0.999}, {"termness", 0, 8}};
+inline constexpr gate_number reprogrammed_rate_numbers[] = {
+    {"theta", 0.001, 0.999}, {"termness", 0, 8}, {"target"}};
 
 }  // namespace detail
 
@@ -36,10 +39,12 @@ inline constexpr gate_kind gate_drives[] = {
     {"quiet", detail::quiet_drive_numbers},
 };
 
-/// fixed_threshold, target_rate_threshold (which wants `initial` within its own lowest and highest).
+/// fixed_threshold; target_rate_threshold; reprogrammed_threshold without homeostasis, and with it.
 inline constexpr gate_kind gate_thresholds[] = {
     {"fixed", detail::fixed_threshold_numbers},
     {"target_rate", detail::target_rate_numbers},
+    {"reprogrammed", detail::reprogrammed_numbers},
+    {"reprogrammed_target_rate", detail::reprogrammed_rate_numbers},
 };
 
 /// "a, b or c".
