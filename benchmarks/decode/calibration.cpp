@@ -1,7 +1,7 @@
 // Does a theta fitted to the first half of a text skip as much of the second? And does homeostasis hold the
 // share where the kind of text changes?
 //   calibration --model FILE KIND=TEXT [KIND=TEXT ...] [--target-skip R ...] [--surprise-weight W]
-//               [--gain G] [--each N] [--json]
+//               [--each N] [--seed S] [--json]
 // No model is run. The second table reads the texts one after the other, N positions of each (default 10,000,
 // or all there are), and looks at the skip rate of 2,000 positions in a row: at every place behind the first
 // 500, so also across the changes of kind.
@@ -14,6 +14,8 @@
 #include <nullm/model/vocabulary.hpp>
 #include <nullm/spike/calibrate.hpp>
 #include <nullm/spike/quiet_gate.hpp>
+#include <nullm/spike/reprogrammed_threshold.hpp>
+#include <nullm/spike/text_prototypes.hpp>
 #include <nullm/text/tokenizer.hpp>
 
 #include <CLI/CLI.hpp>
@@ -25,6 +27,7 @@
 #include <exception>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -36,7 +39,6 @@ struct settings {
     std::vector<std::string> texts;
     std::vector<double> targets = {0.4, 0.6, 0.8};
     float surprise_weight = nullm::quiet_drive_params{}.surprise_weight;
-    float gain = nullm::target_rate_params{}.gain;
     std::size_t each = 10000;
     std::uint64_t seed = 0;
     bool as_json = false;
@@ -62,14 +64,16 @@ kind_of_text read_kind(const std::string& argument, const nullm::tokenizer& word
 }
 
 using drive_type = nullm::quiet_drive;
-using homeostatic_gate =
-    nullm::spike_gate<drive_type, nullm::poisson_encoder, nullm::quiet_neuron, nullm::target_rate_threshold>;
+template <nullm::Threshold T>
+auto with_threshold(const drive_type& drive, T threshold) {
+    return nullm::spike_gate(drive, nullm::poisson_encoder{}, nullm::quiet_neuron::build(drive.width()),
+                             std::move(threshold));
+}
 
-homeostatic_gate homeostatic(const drive_type& drive, double skip, float initial, float gain) {
-    return {drive, nullm::poisson_encoder{}, nullm::quiet_neuron::build(drive.width()),
-            nullm::target_rate_threshold({.target = static_cast<float>(1 - skip),
-                                          .initial = std::clamp(initial, 0.01F, 0.99F),
-                                          .gain = gain})};
+nullm::target_rate_threshold target_rate(double skip, float initial) {
+    nullm::target_rate_params params{.target = static_cast<float>(1 - skip)};
+    params.initial = std::clamp(initial, params.lowest, params.highest);
+    return nullm::target_rate_threshold(params);
 }
 
 /// Theta fitted to the first half, and what both gates skip of the second, read as a text of its own.
@@ -77,7 +81,7 @@ json halves(const settings& chosen, const drive_type& drive, const kind_of_text&
     const nullm::calibration_options how{.seed = chosen.seed};
     const auto make = [&](float theta) { return nullm::make_quiet_gate(drive, {.theta = theta}); };
     const auto fit = nullm::calibrate(make, kind.first(), target, how);
-    const auto adapting = homeostatic(drive, target, fit.theta, chosen.gain);
+    const auto adapting = with_threshold(drive, target_rate(target, fit.theta));
     return {{"kind", kind.name},
             {"positions", kind.tokens.size()},
             {"target", target},
@@ -120,8 +124,8 @@ json windows(const G& gate, const settings& chosen, const std::vector<nullm::tok
 void run(const settings& chosen) {
     const nullm::checkpoint file(chosen.model);
     const nullm::tokenizer words(file.vocabulary());
-    const auto drive =
-        drive_type::build(nullm::vocabulary_of(file, words), {.surprise_weight = chosen.surprise_weight});
+    const auto vocabulary = nullm::vocabulary_of(file, words);
+    const auto drive = drive_type::build(vocabulary, {.surprise_weight = chosen.surprise_weight});
     std::vector<kind_of_text> kinds;
     for (const auto& argument : chosen.texts) kinds.push_back(read_kind(argument, words));
     std::vector<nullm::token_id> mixed;
@@ -156,24 +160,28 @@ void run(const settings& chosen) {
             "%9s %22s\n",
             mixed.size(), "threshold", "target", "lowest", "highest", "windows within 3 points");
     }
+    const auto print = [&](json row, const char* name, double target) {
+        if (chosen.as_json) {
+            row["threshold"] = name;
+            row["target"] = target;
+            std::printf("%s\n", row.dump().c_str());
+            return;
+        }
+        std::printf("%-12s %5.0f %% %7.1f %% %7.1f %% %20.1f %%\n", name, 100 * target,
+                    100 * row["lowest"].get<double>(), 100 * row["highest"].get<double>(),
+                    100 * row["within_3_points"].get<double>());
+    };
+    const auto termness = nullm::text_prototypes::build(vocabulary).tabulate(vocabulary);
     for (const double target : chosen.targets) {
         const auto make = [&](float theta) { return nullm::make_quiet_gate(drive, {.theta = theta}); };
         const auto fit = nullm::calibrate(make, kinds.front().first(), target, {.seed = chosen.seed});
-        for (const bool adapts : {false, true}) {
-            json row =
-                adapts ? windows(homeostatic(drive, target, fit.theta, chosen.gain), chosen, mixed, target)
-                       : windows(make(fit.theta), chosen, mixed, target);
-            const char* const name = adapts ? "target_rate" : "fixed";
-            if (chosen.as_json) {
-                row["threshold"] = name;
-                row["target"] = target;
-                std::printf("%s\n", row.dump().c_str());
-                continue;
-            }
-            std::printf("%-12s %5.0f %% %7.1f %% %7.1f %% %20.1f %%\n", name, 100 * target,
-                        100 * row["lowest"].get<double>(), 100 * row["highest"].get<double>(),
-                        100 * row["within_3_points"].get<double>());
-        }
+        print(windows(make(fit.theta), chosen, mixed, target), "fixed", target);
+        const auto adapting = with_threshold(drive, target_rate(target, fit.theta));
+        print(windows(adapting, chosen, mixed, target), "target_rate", target);
+        const nullm::homeostasis_params homeostasis{.target = static_cast<float>(1 - target)};
+        const auto reprogrammed =
+            with_threshold(drive, nullm::reprogrammed_threshold(termness, {.homeostasis = homeostasis}));
+        print(windows(reprogrammed, chosen, mixed, target), "reprogrammed", target);
     }
 }
 
@@ -192,7 +200,6 @@ int main(int argc, char** argv) {
     app.add_option("--surprise-weight", chosen.surprise_weight, "of the drive")
         ->check(CLI::Range(0.0, 1.0))
         ->type_name("W");
-    app.add_option("--gain", chosen.gain, "of homeostasis")->check(CLI::Range(0.0, 1.0))->type_name("G");
     app.add_option("--each", chosen.each, "positions of each kind in the mixture")->type_name("N");
     app.add_option("--seed", chosen.seed, "of the encoder")->type_name("S");
     app.add_flag("--json", chosen.as_json, "lines of JSON");
