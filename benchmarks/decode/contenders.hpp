@@ -22,7 +22,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <optional>
+#include <cstdio>
 #include <span>
 #include <string>
 #include <utility>
@@ -105,10 +105,12 @@ inline std::vector<std::uint32_t> count_tokens(std::span<const nullm::token_id> 
     return counts;
 }
 
-/// All of them. `counts`: of the part that is not reported. `surprisal`: the dense model's, for the oracle.
+/// All of them, and quiet_drive with other weights of surprise. `counts`: of the part that is not reported.
+/// `surprisal`: the dense model's, for the oracle.
 inline std::vector<contender> run_contenders(const nullm::vocabulary_view& vocabulary, const corpus& text,
                                              std::span<const std::uint32_t> counts,
-                                             std::span<const float> surprisal, unsigned seeds) {
+                                             std::span<const float> surprisal, unsigned seeds,
+                                             std::span<const float> weights) {
     std::vector<contender> all;
     const auto run_quiet = [&](const char* name, const auto& drive) {
         all.push_back(run_gate(name, nullm::make_quiet_gate(drive, {.theta = 0.5F}), text, seeds));
@@ -127,6 +129,11 @@ inline std::vector<contender> run_contenders(const nullm::vocabulary_view& vocab
     no_floors.digit_floor = no_floors.capital_floor = no_floors.rare_floor = 0;
     run_quiet("importance, no floors", nullm::importance_drive::build(vocabulary, no_floors));
     run_quiet("surprise", drive.second());
+    for (const float weight : weights) {
+        char name[32];
+        std::snprintf(name, sizeof name, "quiet, surprise %.2f", static_cast<double>(weight));
+        run_quiet(name, nullm::quiet_drive(drive.first(), drive.second(), weight));
+    }
     const nullm::lif<nullm::reset::zero, nullm::timing::immediate> literal_neuron{};
     all.push_back(run_gate("magnitude",
                            nullm::spike_gate(nullm::magnitude_drive(vocabulary), nullm::poisson_encoder{},

@@ -1,6 +1,6 @@
 // What gates keep and what they skip, on a corpus, against what the dense model says there.
 //   gate_quality --model FILE --corpus TEXT [--out DIR] [--positions N] [--dense FILE] [--apart]
-//                [--seeds 3] [--replicates 1000] [model options]
+//                [--seeds 3] [--replicates 1000] [--weights 0.2,0.6] [model options]
 // Documents are articles. Cuts are set on the articles that begin in the corpus' second half, which also
 // counts the tokens; figures are of articles before it. The dense model runs once, in windows of 1024 with a
 // stride of 512; every figure has an interval over articles (95 %, bootstrap). Writes DIR/curve.csv (each
@@ -44,6 +44,7 @@ struct quality_settings {
     std::size_t positions = 0;
     unsigned seeds = 3;
     std::uint32_t replicates = 1000;
+    std::vector<float> weights;
     bool apart = false;
 };
 
@@ -232,8 +233,8 @@ void run(const quality_settings& chosen) {
     }
 
     const auto vocabulary = nullm::vocabulary_of(file, tokens);
-    const auto contenders =
-        decode::run_contenders(vocabulary, parts.text, parts.counts, dense.surprisal, chosen.seeds);
+    const auto contenders = decode::run_contenders(vocabulary, parts.text, parts.counts, dense.surprisal,
+                                                   chosen.seeds, chosen.weights);
     const decode::judge judge(dense, decode::label(text, tokens, parts.counts), parts.text.reported,
                               {.replicates = chosen.replicates});
     const auto share = [](const decode::flags& set) { return 100 * nullm::share_of(set); };
@@ -278,6 +279,9 @@ int main(int argc, char** argv) {
     app.add_option("--replicates", chosen.replicates, "of the bootstrap")
         ->check(CLI::Range(10U, 100000U))
         ->capture_default_str();
+    app.add_option("--weights", chosen.weights, "of surprise, for more mixtures beside the default one")
+        ->delimiter(',')
+        ->check(CLI::Range(0.0, 1.0));
     app.add_flag("--apart", chosen.apart, "gates start anew at every article");
     CLI11_PARSE(app, argc, argv);
     try {

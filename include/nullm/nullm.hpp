@@ -27,3 +27,10 @@
 #include <nullm/generate/span_splitter.hpp>
 #include <nullm/generate/long_context.hpp>
 #include <nullm/generate/seed_literal.hpp>
+#include <nullm/measure/counters.hpp>      // what it cost, and whether it was right
+#include <nullm/measure/operations.hpp>
+#include <nullm/measure/llama_work.hpp>
+#include <nullm/measure/rapl.hpp>
+#include <nullm/measure/prediction.hpp>
+#include <nullm/measure/risk_coverage.hpp>
+#include <nullm/measure/bootstrap.hpp>
