@@ -1,6 +1,7 @@
 #pragma once
 // Everything, in the order a token meets it, but what reads JSON (nlohmann/json takes seconds to compile): io/safetensors.hpp,
-// io/bitsandbytes.hpp, model/nf4_checkpoint.hpp and model/spiking_lm_file.hpp are included by who needs them, and so is io/safetensors_writer.hpp.
+// io/bitsandbytes.hpp, model/nf4_checkpoint.hpp and model/spiking_lm_file.hpp are included by who needs them, and so are io/safetensors_writer.hpp
+// and io/gate_file.hpp.
 
 #include <nullm/core/version.hpp>
 
@@ -11,6 +12,7 @@
 #include <nullm/text/stream_encoder.hpp>   // text, as it comes -> tokens
 #include <nullm/text/tokenizer.hpp>        // text <-> tokens
 #include <nullm/spike/quiet_gate.hpp>      // token -> spikes -> rate -> fire?
+#include <nullm/spike/calibrate.hpp>
 #include <nullm/spike/draft_gate.hpp>
 #include <nullm/spike/loihi_lif.hpp>
 #include <nullm/spike/reprogrammed_threshold.hpp>
