@@ -71,6 +71,25 @@ TEST_CASE("a special token opens the quiet gate at once", "[spike][gate]") {
     CHECK(gate.step(state, {.token = 0, .position = 0}).fire);
 }
 
+TEST_CASE(
+    "a word that is never skipped fires at any theta up to two thirds, one that always is at none above 0",
+    "[spike][gate]") {
+    const spike_test::toy_vocabulary toy;
+    nullm::quiet_drive_params drive;
+    drive.importance.never_skip = {{20}};
+    drive.importance.always_skip = {{390}};
+    const auto gate = nullm::make_quiet_gate(toy.view(), {.theta = 0.66F}, drive);
+    auto state = gate.initial();
+    for (std::int64_t t = 0; t < 1000; ++t) {
+        const auto drawn = static_cast<token_id>(3 + nullm::draw_u32({.seed = 7, .position = t}) % 397);
+        const token_id token = t % 3 == 0 ? 20 : t % 3 == 1 ? 390 : drawn;
+        const auto said = gate.step(state, {.token = token, .position = t, .seed = 2});
+        gate.settle(state, token, said.fire);
+        if (token == 20) CHECK(said.fire);
+        if (token == 390) CHECK(said.rate == 0.0F);
+    }
+}
+
 TEST_CASE("the population's thresholds are spread evenly, none outside its bounds", "[spike][gate]") {
     const auto neurons = nullm::spread_population(4, 0.5F, 1.0F, 2.0F);
     const auto values = neurons.threshold.values();

@@ -11,6 +11,7 @@
 #include <nullm/spike/lif.hpp>
 #include <nullm/spike/poisson_encoder.hpp>
 #include <nullm/spike/quiet_gate.hpp>
+#include <nullm/spike/reprogrammed_threshold.hpp>
 #include <nullm/spike/spike_gate.hpp>
 #include <nullm/spike/thresholds.hpp>
 #include <nullm/spike/torch_compat_encoder.hpp>
@@ -28,6 +29,7 @@ static_assert(Neuron<lif<reset::subtract, timing::delayed>> &&
               Neuron<lif<reset::subtract, timing::immediate>>);
 static_assert(Neuron<lif<reset::zero, timing::delayed>> && Neuron<lif<reset::none, timing::immediate>>);
 static_assert(Threshold<fixed_threshold> && Threshold<target_rate_threshold>);
+static_assert(Threshold<reprogrammed_threshold>);
 static_assert(Gate<always_open> && Gate<random_gate> && Gate<scripted_gate> && Gate<quiet_gate>);
 
 // One role is not another.

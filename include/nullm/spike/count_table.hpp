@@ -4,13 +4,11 @@
 #include <nullm/core/aligned.hpp>
 #include <nullm/core/error.hpp>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace nullm::inline NULLM_ABI {
 

@@ -37,7 +37,11 @@ struct ngram_params {
 /// A settled token is counted after the contexts that had not yet seen it follow, from the longest down to
 /// the first that had (update exclusion, as in PPM): shorter contexts count in how many longer ones a token
 /// occurs, as Kneser and Ney's do. Counts live in one count_table and are halved every half_life tokens, so a
-/// stream may be endless.
+/// stream may be endless; a token seen once long ago then weighs a little more than it should.
+///
+/// Seen over 40,000 tokens of articles, 60,000 of source code and 60,000 of a package manager's log: mean
+/// surprise 5.7, 3.8 and 1.0 nats; of order 1 5.6, 4.1 and 1.8, of order 3 5.9, 4.1 and 0.8. (SmolLM2-135M
+/// has 3.0 on the articles.)
 ///
 /// Cost: 2 order + 2 look-ups of a cache line a token and as many again to learn it.
 class online_ngram {

@@ -48,7 +48,8 @@ struct importance_params {
     float rare_rank = 0.5F;  // "rare": among the last 1 - rare_rank of the vocabulary, as BPE learned it
     // What a candidate that its drafter does not trust at all adds to the intensity, in [0, 1].
     float uncertainty_weight = 0.5F;
-    // Words as tokens (see phrase_set). Where one ends the intensity is 1, or 0, whatever else is known.
+    // Words as tokens (see phrase_set). Where one ends the intensity is 1, or 0, whatever else is known: the
+    // quiet gate then fires at every theta up to 0.66, or at none above 0.
     std::vector<std::vector<token_id>> never_skip = {};
     std::vector<std::vector<token_id>> always_skip = {};
 };

@@ -27,12 +27,12 @@ struct surprise_params {
 
 /// Prediction error, linear in nats, so that the charge neurons carry from position to position is a sum of
 /// surprise:
-///     intensity = -ln p(token | the tokens before) / ceiling + uncertainty_weight (1 - confidence), moved
-///     into (0, 1)
-/// p is online_ngram's: no training text, learned as tokens settle. The context is the trace (candidates of a
-/// writer are context of the next one, and are taken back with it), the counts are the memory. What the
-/// n-gram finds unlikely the model finds unlikely too, often enough: figures in quiet_gate.hpp. What repeats,
-/// adapts away.
+///     intensity = -ln p(token | the tokens before) / ceiling + uncertainty_weight (1 - confidence)
+/// moved into (0, 1). p is online_ngram's: no training text, learned as tokens settle. The context is the
+/// trace (candidates of a writer are context of the next one, and are taken back with it), the counts are the
+/// memory. What the n-gram finds unlikely the model finds unlikely too, often enough: figures in
+/// quiet_gate.hpp. What repeats, adapts away. A writer without a drafter shows a token only after it has
+/// settled, so half of its surprise is gone by then.
 class surprise_drive {
  public:
     using trace = stepped_window;
