@@ -32,7 +32,7 @@ struct surprise_params {
 /// trace (candidates of a writer are context of the next one, and are taken back with it), the counts are the
 /// memory. What the n-gram finds unlikely the model finds unlikely too, often enough: figures in
 /// quiet_gate.hpp. What repeats, adapts away. A writer without a drafter shows a token only after it has
-/// settled, so half of its surprise is gone by then.
+/// settled, so part of its surprise is gone by then.
 class surprise_drive {
  public:
     using trace = stepped_window;
