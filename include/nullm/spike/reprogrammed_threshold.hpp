@@ -41,7 +41,7 @@ struct reprogrammed_params {
 /// beside the target.
 ///
 /// Where novelty belongs: in the drive. rate + novelty >= theta and rate >= theta - novelty are one rule
-/// (seen as thresholds of .957 and .958 AUROC for rare tokens), the neurons weigh it together with all else
+/// (rare tokens: AUROC .957 as the one, .958 as the other), the neurons weigh it together with all else
 /// that excites them, and kept in both it would be counted twice. So this threshold sees ids and the share
 /// that fired.
 ///
