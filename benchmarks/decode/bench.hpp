@@ -41,6 +41,7 @@ struct settings {
     unsigned repeats = 5;
     bool no_writer = false;
     bool no_check = false;
+    bool no_lengths = false;
     bool json = false;
     std::string save;  // file for the lines of --json, beside the tables
 };

@@ -2,7 +2,7 @@
 //   dense_vs_gated --model FILE [--linear native|nf4|f32] [--arith i8|i16|f32] [--kv f16|bf16|f32]
 //                  [--threads N] [--prompts DIR | --no-writer] [--max-tokens N] [--price 1.75]
 //                  [--corpus FILE] [--positions N] [--skip 0.6,0.8] [--theta 0.28]
-//                  [--repeats N] [--no-check] [--json] [--save FILE]
+//                  [--repeats N] [--no-check] [--no-lengths] [--json] [--save FILE]
 // Writer: each prompt continued by the dense loop and by the quiet one; every text must equal the dense one.
 // Reader (with --corpus): the text pushed token by token, dense and at each threshold, and once in chunks of
 // 512 without an answer. Before anything is timed, the logits of every answer are compared with the dense
@@ -90,6 +90,8 @@ int main(int argc, char** argv) {
         ->delimiter(',')
         ->check(CLI::Range(0.0, 1.0));
     app.add_option("--repeats", chosen.repeats)->check(CLI::Range(1U, 1000U));
+    app.add_flag("--no-lengths", chosen.no_lengths,
+                 "leave out the untimed runs with fixed numbers of drafts");
     app.add_flag("--no-check", chosen.no_check, "leave out the untimed runs that compare logits");
     app.add_flag("--json", chosen.json, "a line for each result, for a script");
     app.add_option("--save", chosen.save,

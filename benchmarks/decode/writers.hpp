@@ -17,7 +17,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <limits>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <utility>
@@ -111,24 +111,24 @@ class writers_table {
     }
 
     template <class Dense, class Gated>
-    void add(const prompt& p, const Dense& dense, const Gated& gated, double cost, const fixed_costs& fixed) {
+    void add(const prompt& p, const Dense& dense, const Gated& gated, double cost,
+             const std::optional<fixed_costs>& fixed) {
         const nullm::statistics& counts = gated.counts();
         // Passes made tokens of the text, and the stop token if there was one.
         const auto n = static_cast<double>(counts.positions + (gated.stopped() ? 1 : 0));
         const auto passes = static_cast<double>(counts.passes);
         const auto ratio = ratios(dense.seconds, gated.seconds);
-        const double best = fixed.of[fixed.best()];
         ++prompts_;
         log_ratio_ += std::log(median(ratio));
         log_rate_ += std::log(n / median(gated.seconds));
         log_per_pass_ += std::log(n / passes);
         log_cost_ += std::log(cost);
-        log_best_ += std::log(best);
-        for (std::size_t i = 0; i < fixed.of.size(); ++i) log_fixed_[i] += std::log(fixed.of[i]);
+        json lengths = json::object();
+        for (std::size_t i = 0; fixed && i < fixed->of.size(); ++i) {
+            log_fixed_[i] += std::log(fixed->of[i]);
+            lengths[std::to_string(draft_lengths[i])] = fixed->of[i];
+        }
         if (chosen_.json) {
-            json lengths = json::object();
-            for (std::size_t i = 0; i < fixed.of.size(); ++i)
-                lengths[std::to_string(draft_lengths[i])] = fixed.of[i];
             print({{"kind", "writer"},
                    {"prompt", p.name},
                    {"prompt_tokens", p.tokens.size()},
@@ -145,11 +145,16 @@ class writers_table {
                    {"gated_s", gated.seconds}});
             return;
         }
-        std::printf("%-13s %4zu %4.0f %8.1f %8.1f %18s %6.0f %8.2f %4.0f%% %9llu %6.1f %6.1f (%u) %12.3f\n",
-                    p.name.c_str(), p.tokens.size(), n, n / median(dense.seconds), n / median(gated.seconds),
+        std::printf("%-13s %4zu %4.0f %8.1f %8.1f %18s %6.0f %8.2f %4.0f%% %9llu %6.1f", p.name.c_str(),
+                    p.tokens.size(), n, n / median(dense.seconds), n / median(gated.seconds),
                     spread(ratio).c_str(), passes, n / passes, 100 * static_cast<double>(counts.nulls) / n,
-                    static_cast<unsigned long long>(counts.withdrawn), cost, best,
-                    draft_lengths[fixed.best()], cost / best);
+                    static_cast<unsigned long long>(counts.withdrawn), cost);
+        if (fixed) {
+            const double best = fixed->of[fixed->best()];
+            log_best_ += std::log(best);
+            std::printf(" %6.1f (%u) %12.3f", best, draft_lengths[fixed->best()], cost / best);
+        }
+        std::printf("\n");
         std::fflush(stdout);
     }
 
@@ -159,11 +164,13 @@ class writers_table {
         const auto single = static_cast<std::size_t>(std::min_element(log_fixed_.begin(), log_fixed_.end()) -
                                                      log_fixed_.begin());
         std::printf(
-            "geometric means: %.1f tokens/s, %.2f times dense, %.2f tokens a pass; cost %.1f, %.3f of the "
-            "best length "
-            "of each prompt,\n%.3f of the best single length (%u drafts); every gated text equals the dense "
-            "one\n",
-            mean(log_rate_), mean(log_ratio_), mean(log_per_pass_), mean(log_cost_),
+            "geometric means: %.1f tokens/s, %.2f times dense, %.2f tokens a pass, cost %.1f; every gated "
+            "text "
+            "equals the dense one\n",
+            mean(log_rate_), mean(log_ratio_), mean(log_per_pass_), mean(log_cost_));
+        if (chosen_.no_lengths) return;
+        std::printf(
+            "cost: %.3f of the best length of each prompt, %.3f of the best single length (%u drafts)\n",
             mean(log_cost_ - log_best_), mean(log_cost_ - log_fixed_[single]), draft_lengths[single]);
     }
 
@@ -194,7 +201,9 @@ inline void compare_writers(const bench& on, const std::vector<prompt>& prompts)
             if (!std::ranges::equal(dense.text(), gated.text()))
                 throw std::runtime_error("the gated text of '" + p.name + "' is not the dense one");
         }
-        table.add(p, dense, gated, cost, cost_of_lengths(on, p, limits, curve, dense_cost));
+        std::optional<fixed_costs> fixed;
+        if (!chosen.no_lengths) fixed = cost_of_lengths(on, p, limits, curve, dense_cost);
+        table.add(p, dense, gated, cost, fixed);
     }
     table.finish();
 }

@@ -176,7 +176,7 @@ class Comparison:
     def nullm_writes(self, repeat, name, threads, _prompts, source):
         for options, where in self.nullm_runs(repeat, name, threads):
             options |= {"--max-tokens": self.chosen.max_tokens} | source
-            lines = engines.nullm_loops(self.runner, self.programs, options)
+            lines = engines.nullm_loops(self.runner, self.programs, options, "--no-lengths")
             for line in (line for line in lines if line["kind"] == "writer"):
                 n = line["tokens"]
                 values = {"dense": n / median(line["dense_s"]), "gated": n / median(line["gated_s"])}
