@@ -11,7 +11,7 @@ static_assert(Policy<dense> && Policy<quiet> && Policy<seed_literal>);
 static_assert(!Policy<int>);
 
 struct with_other_linear : quiet {
-    using linear = native_linear<i8>;
+    using linear = native_linear<i16>;
 };
 struct with_own_parts : quiet {
     using drive = magnitude_drive;
