@@ -80,7 +80,7 @@ struct scratch {
 TEST_CASE("perplexity and top-1 are those of whole windows, each from an empty context", "[examples]") {
     const scratch here;
     const nullm::checkpoint file(here.model.string());
-    const nullm::llama<nullm::native_linear<nullm::i16>, nullm::exact_attention<nullm::f16>> model(file);
+    const nullm::llama<nullm::native_linear<nullm::i8>, nullm::exact_attention<nullm::f16>> model(file);
     const nullm::tokenizer tokens(file.vocabulary());
     const auto ids = tokens.encode(slurp(here.text));
     constexpr std::size_t window = 64;
@@ -162,7 +162,7 @@ TEST_CASE("as text it names both models and their figures", "[examples]") {
     const auto seen = here.on_text("--window 64 --windows 2 --against-arith f32");
     REQUIRE(seen.code == 0);
     for (const char* part :
-         {"2 windows, 62 predictions", "weights native, arithmetic i16, cache f16", "perplexity", "top-1",
+         {"2 windows, 62 predictions", "weights native, arithmetic i8, cache f16", "perplexity", "top-1",
           "tokens/s", "against weights native, arithmetic f32", "KL", "agreement"}) {
         INFO(part);
         CHECK(seen.out.find(part) != std::string::npos);
@@ -203,7 +203,7 @@ TEST_CASE("on the reference model integers stay close to floats", "[examples][mo
     if (!model) return;
     const scratch here;
     const auto seen =
-        here.run("--model " + model->string() + " --window 256 --windows 1 --json --against-arith f32 " +
+        here.run("--model " + model->string() + " --arith i16 --window 256 --windows 1 --json --against-arith f32 " +
                  NULLM_PROMPTS_DIR + "/article.txt");
     REQUIRE(seen.code == 0);
     const auto line = seen.line();
