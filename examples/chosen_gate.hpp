@@ -51,7 +51,8 @@ class one_of_gates {
             [&](const auto& gate) {
                 auto& inner = std::get<number_of<decltype(gate)>>(passed.rest);
                 auto& now = std::get<number_of<decltype(gate)>>(passed.now);
-                const loan lent(inner.now, now);
+                const loan<std::remove_reference_t<decltype(now)>> lent(
+                    inner.now, now);  // named: clang++ 14 does not deduce it
                 return gate.step(inner, input);
             },
             gate_);
