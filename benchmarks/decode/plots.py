@@ -17,7 +17,6 @@ STYLES = {  # gate: colour, dashes, whether its interval is drawn
     "magnitude": (RED, "-", True),
     "BPE rank": ("#6b4f9e", "--", False),
     "unigram": ("#b48ead", "--", False),
-    "random": (GREY, ":", False),
     "oracle": ("#202020", "--", False),
 }
 
@@ -59,9 +58,10 @@ def coverage(curve, pyplot):
     )
     for axes, (metric, title) in zip(grid.flat, panels):
         axes.plot([0, 1], [0, 1], color="#dddddd", linewidth=1, zorder=0)
+        axes.text(0.9, 0.84, "random", color=GREY, fontsize=7, ha="left")
         for gate, (colour, line, banded) in STYLES.items():
             skipped, values, low, high = curve.of(gate, metric)
-            if not values or gate == "random":  # the diagonal is a random gate's
+            if not values:
                 continue
             emitted = [1 - x for x in skipped]
             axes.plot(emitted, values, line, color=colour, linewidth=1.5, label=gate)
@@ -106,8 +106,12 @@ def raster(path, pyplot):
 
 
 def reader_lines(path):
+    """The readers, the dense one first, and the chunked prefills; None if the run has no readers."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [x for x in lines if x["kind"] == "reader"], [x for x in lines if x["kind"] == "chunked prefill"]
+    readers = [x for x in lines if x["kind"] == "reader"]
+    if not readers or readers[0]["row"] != "dense":
+        return None
+    return readers, [x for x in lines if x["kind"] == "chunked prefill"]
 
 
 def skip(curve, reader, pyplot):
@@ -127,8 +131,7 @@ def skip(curve, reader, pyplot):
         return figure
     right = panels[1]
     rows, chunked = reader
-    dense = next(row for row in rows if row["row"] == "dense")
-    base = dense["positions"] / median(dense["seconds"])
+    base = rows[0]["positions"] / median(rows[0]["seconds"])
     rows = sorted(rows, key=lambda row: row["skipped"])
     skipped = [row["skipped"] for row in rows]
     speed = [row["positions"] / median(row["seconds"]) / base for row in rows]
