@@ -30,8 +30,8 @@ struct span_gate_params {
 /// choose one whose drive learns what it saw (surprise_drive).
 ///
 /// Measured on the two logs of benchmarks/decode/log_triage.cpp (--statistics, three seeds, surprise inside):
-/// of 50 rare lines this keeps 46 to 50 when 98 % are to be dropped, a mean over the line 38 to 46, its
-/// highest rate 10 to 45, a plain sum 23 to 30.
+/// of 50 rare lines this keeps 46 to 50 when 98 % are to be dropped, a mean over the line 38 to 47, its
+/// highest rate 10 to 45, a plain sum 25 to 30.
 ///
 /// step() reports the token's own rate beside the span's theta, and never fires. The inner gate's theta and
 /// decisions are not used, and its settle() is told that no token fired. T is told of spans, each by its last
