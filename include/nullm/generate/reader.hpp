@@ -89,7 +89,9 @@ class basic_reader {
     ///   - it reaches into the first four positions of the window, or began behind it.
     /// Its fate never depends on what happens to be cached. rewind() cannot go behind a dropped span; an end
     /// is forgotten with the token before it. Throws nullm::error if nothing was pushed since the last end.
-    span_step end_span(bool keep = false) requires SpanGate<G> {
+    /// (A template, as clang++ 14 puts constrained functions that are none into an explicit instantiation.)
+    template <SpanGate Spans = G>
+    span_step end_span(bool keep = false) {
         const open_span span = stream_.open;
         if (span.length == 0) throw error("reader::end_span", "a token pushed since the last end", "none");
         const std::int64_t last = stream_.position - 1;
@@ -97,28 +99,25 @@ class basic_reader {
         const gate_decision decision = stream_.log.end_span(token, last);
         // The last position is one of the silent ones, unless its answer was forced.
         const wake_reason reason = reason_to_fire(decision, last, std::max(stream_.silence, 1U) - 1);
-        const bool silent = reason == wake_reason::none;
         const bool spare = keep || span.kept || stream_.window.size() < span.length + never_dropped;
-        const bool drop = options_.discard && silent && !spare;
-        stream_.log.settle_span(token, last, options_.discard ? !drop : !silent);
+        const span_fate fate = reason != wake_reason::none ? span_fate::answered
+                               : !options_.discard         ? span_fate::waits
+                               : spare                     ? span_fate::spared
+                                                           : span_fate::dropped;
+        stream_.log.settle_span(token, last,
+                                options_.discard ? fate != span_fate::dropped : fate == span_fate::answered);
         stream_.open = {};
-        ++stream_.counts.spans;
         pushed& end = stream_.outcomes.back();
         end.decision = decision;
-        end.ended = options_.discard && silent && !drop ? span_end::spared : span_end::plain;
-        if (end.ended == span_end::spared) ++stream_.counts.spared;
-        span_step ended{.at_end = {}, .length = span.length, .fate = span_fate::answered};
-        if (!silent) {
-            ended.at_end = answer(reason);
-            return ended;
+        end.ended = fate == span_fate::spared ? span_end::spared : span_end::plain;
+        ++stream_.counts.spans;
+        stream_.counts.spared += fate == span_fate::spared ? 1 : 0;
+        stream_.counts.dropped += fate == span_fate::dropped ? 1 : 0;
+        if (fate == span_fate::answered) {
+            return {.at_end = answer(reason), .length = span.length, .fate = fate};
         }
-        if (drop) {
-            ++stream_.counts.dropped;
-            take_out(span.length);
-        }
-        ended.fate = drop ? span_fate::dropped : options_.discard ? span_fate::spared : span_fate::waits;
-        ended.at_end = step_of(decision, wake_reason::none, {});
-        return ended;
+        if (fate == span_fate::dropped) take_out(span.length);
+        return {.at_end = step_of(decision, wake_reason::none, {}), .length = span.length, .fate = fate};
     }
 
     /// Tokens of the span that has not ended.
