@@ -20,7 +20,7 @@ surprise_gate small_gate() {
                                   {.theta = 0.3F});
 }
 
-token_id token_at(std::int64_t position) {
+token_id drawn_token(std::int64_t position) {
     return static_cast<token_id>(nullm::draw_u32({.seed = 5, .position = position}) % 40);
 }
 
@@ -101,14 +101,14 @@ TEST_CASE("a gate of surprise goes back to any position as if what followed had 
     std::vector<surprise_gate::state> states;
     for (std::int64_t p = 0; p < 300; ++p) {
         states.push_back(log.state());
-        first.push_back(log.step(token_at(p), p));
-        log.settle(token_at(p), p, first.back().fire);
+        first.push_back(log.step(drawn_token(p), p));
+        log.settle(drawn_token(p), p, first.back().fire);
         log.keep_copy(p + 1);
     }
     for (const std::int64_t back : {299, 210, 90, 1, 0}) {
         log.rewind(back, back);
         CHECK(log.state() == states[static_cast<std::size_t>(back)]);
-        const auto again = log.step(token_at(back), back);
+        const auto again = log.step(drawn_token(back), back);
         CHECK(again.rate == first[static_cast<std::size_t>(back)].rate);
         CHECK(again.fire == first[static_cast<std::size_t>(back)].fire);
     }

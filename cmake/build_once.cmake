@@ -1,18 +1,23 @@
-# Compiling all tests once, as tests/run.sh does, is quicker if the files that instantiate the same kernels are one
-# translation unit and if what every test includes is precompiled. Who compiles one file again and again is better off
-# without either.
-option(NULLM_UNITY_TESTS "Merge test files that share kernels, and precompile their common headers" OFF)
+# A tree that is built once, tested and thrown away, as tests/run.sh does, is ready sooner if the test files that
+# instantiate the same code are one translation unit, if what every test includes is precompiled, and if what is never run
+# (the benchmarks) is not optimised. Who compiles one file again and again is better off without.
+option(NULLM_BUILD_ONCE "Merge test files that share code, precompile what they include, leave benchmarks unoptimised" OFF)
 
-set(_unit_model_llama batch_invariance batch_invariance_nf4 llama llama_native llama_sampled nf4_checkpoint smollm2 spiking_lm)
-set(_unit_generate_smollm2 smollm2 smollm2_parts reader_smollm2)
+# Files of a room, by what they share.
+set(_unit_attention_attend concepts exact_attention key_sampler sampled_attention table_sampler)
+set(_unit_generate_smollm2 reader_smollm2 smollm2 smollm2_parts)
 set(_unit_linear_products native_linear nf4_linear prepared_rows)
+set(_unit_model_llama batch_invariance batch_invariance_nf4 llama llama_native llama_sampled nf4_checkpoint smollm2 spiking_lm)
+set(_unit_spike_quiet calibrate draft_gate gates importance_drive mixed_drive quiet_drive quiet_gate reprogrammed_threshold
+    surprise_drive text_prototypes)
+set(_unit_text_tokenizer chat_template stream_decoder stream_encoder tokenizer)
 set(_common_headers <support/catch.hpp> <nlohmann/json.hpp> <algorithm> <array> <bit> <cmath> <filesystem> <fstream>
     <functional> <limits> <optional> <random> <span> <string> <thread> <vector>)
 
 # nullm_test_units(room): only the files named above are merged; any other may use the names it likes. The first room
 # precompiles for all.
 function(nullm_test_units room)
-  if(NOT NULLM_UNITY_TESTS)
+  if(NOT NULLM_BUILD_ONCE)
     return()
   endif()
   get_property(owner GLOBAL PROPERTY nullm_precompiled_by)
