@@ -31,8 +31,8 @@ struct cloud {
     std::vector<float> keys;
 };
 
-nullm::attention_shape shape_of(std::size_t heads, std::size_t kv_heads, std::size_t layers = 1) {
-    return {.heads = heads, .cache = {.layers = layers, .kv_heads = kv_heads, .head_size = size}};
+nullm::attention_shape shape_of(std::size_t heads, std::size_t kv_heads, std::size_t layer_count = 1) {
+    return {.heads = heads, .cache = {.layers = layer_count, .kv_heads = kv_heads, .head_size = size}};
 }
 
 template <lsh_shape shape>
