@@ -48,9 +48,10 @@ struct problem {
 
     // The rows in batches of m, as a model would run them.
     template <class T>
-    std::vector<float> run(exact_attention<T> attention, std::size_t m, unsigned threads) const {
+    std::vector<float> run(exact_attention<T> attention, std::size_t m, unsigned threads,
+                           bool in_rows = false) const {
         nullm::thread_pool pool(threads);
-        kv_cache<T> cache(shape(), length);
+        kv_cache<T> cache(shape(), length, {false, in_rows});
         typename exact_attention<T>::state state(attention, {.heads = heads, .cache = shape()});
         const std::size_t width = heads * head_size;
         std::vector<float> o(length * width, std::numeric_limits<float>::quiet_NaN());
@@ -141,6 +142,18 @@ void check_against_reference(const problem& p) {
 }
 
 }  // namespace
+
+TEMPLATE_TEST_CASE("keys that lie in rows give the same bits as interleaved ones", "[attention]", float, nullm::f16,
+                   nullm::bf16) {
+    for (const auto& p : {problem(6, 2, 20, 530), problem(9, 3, 64, 300)}) {
+        const auto expected = p.run(exact_attention<TestType>{}, 64, 1);
+        for (const std::size_t m : {1U, 7U, 64U, 530U}) {
+            for (const unsigned threads : {1U, 2U, 5U}) {
+                CHECK(same_bits(p.run(exact_attention<TestType>{}, m, threads, true), expected));
+            }
+        }
+    }
+}
 
 TEST_CASE("attention is the softmax of scaled scores over all earlier positions, at any head size",
           "[attention]") {

@@ -9,7 +9,8 @@
 TEMPLATE_TEST_CASE("the mean is that of the stored keys of a range", "[attention]", float, nullm::f16,
                    nullm::bf16) {
     const nullm_test::clustered_keys problem(2, 2, 20, 600);
-    nullm::kv_cache<TestType> cache(problem.cache_shape(2), 600);
+    const bool in_rows = GENERATE(false, true);
+    nullm::kv_cache<TestType> cache(problem.cache_shape(2), 600, {false, in_rows});
     problem.store(cache, 0, 600);
     std::vector<float> mean(20);
     std::vector<float> centred(20);

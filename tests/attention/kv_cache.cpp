@@ -48,8 +48,10 @@ bool holds(const kv_cache<T>& cache, std::size_t first, std::size_t last, int ve
                 const T* keys = cache.keys(p / 256, layer, head);
                 const T* values = cache.values(p / 256, layer, head);
                 const float expected = element(layer, p, i, version);
-                if (nullm::to_float(keys[(at / 16 * shape.head_size + d) * 16 + at % 16]) != expected)
-                    return false;
+                const std::size_t place = cache.keys_in_rows(layer)
+                                              ? at * cache.value_stride() + d
+                                              : (at / 16 * shape.head_size + d) * 16 + at % 16;
+                if (nullm::to_float(keys[place]) != expected) return false;
                 if (nullm::to_float(values[at * cache.value_stride() + d]) != -expected) return false;
             }
         }
@@ -69,8 +71,42 @@ TEMPLATE_TEST_CASE("a cache holds what was appended, chunk after chunk", "[atten
     append(cache, 300);
     CHECK(cache.length() == 551);
     CHECK(holds(cache, 0, 551));
-    // Three chunks of 2 layers x 3 heads x 256 x (20 key and 32 padded value elements).
-    CHECK(cache.allocated_bytes() == 3 * 2 * 3 * 256 * (20 + 32) * sizeof(TestType));
+    // Three chunks of 2 layers x 3 heads x 256 x (a key and a value of 20 elements, padded to 32).
+    CHECK(cache.allocated_bytes() == 3 * 2 * 3 * 256 * (32 + 32) * sizeof(TestType));
+}
+
+TEMPLATE_TEST_CASE("a layer may have its keys in rows, padded with zeros as its values are", "[attention]", float,
+                   nullm::f16, nullm::bf16) {
+    for (const std::vector<bool>& rows : {std::vector<bool>{false, true}, {true}, {true, true, true}}) {
+        for (const auto level : {nullm::isa::scalar, nullm::isa::avx2, nullm::isa::avx512}) {
+            if (level > nullm::detected_isa()) continue;
+            kv_cache<TestType> cache(shape, 1000, rows);
+            CHECK(cache.keys_in_rows(0) == rows[0]);
+            CHECK(cache.keys_in_rows(1) == (rows.size() > 1));
+            append(cache, 551, 0, level);
+            const kv_cache<TestType> saved = cache;
+            cache.truncate(300);
+            append(cache, 100, 1, level);
+            CHECK(holds(saved, 0, 551));
+            CHECK(holds(cache, 0, 300));
+            CHECK(holds(cache, 300, 400, 1));
+            const std::size_t layer = rows[0] ? 0 : 1;
+            for (std::size_t d = 20; d < 32; ++d)
+                CHECK(nullm::to_float(saved.keys(1, layer, 2)[17 * saved.value_stride() + d]) == 0.0F);
+        }
+    }
+}
+
+TEST_CASE("a cache takes over no keys that lie in another way", "[attention]") {
+    kv_cache<float> in_rows(shape, 100, {false, true});
+    kv_cache<float> interleaved(shape, 100);
+    append(in_rows, 20);
+    append(interleaved, 10, 1);
+    CHECK_THROWS_WITH(interleaved.adopt(in_rows), Catch::Contains("a snapshot of the same attention"));
+    CHECK(holds(interleaved, 0, 10, 1));
+    kv_cache<float> same(shape, 100, {false, true, true});  // there is no third layer
+    same.adopt(in_rows);
+    CHECK(holds(same, 0, 20));
 }
 
 TEMPLATE_TEST_CASE("every instruction set stores the same bits", "[attention]", float, nullm::f16,

@@ -27,6 +27,10 @@ inline void all_float_operations(const float* a, const float* b, const float* c,
     put(swap_pairs(x));
     put(splat(reduce_add(x)));
     put(splat(reduce_max(x)));
+    f32x16 many[16];
+    for (int i = 0; i < 16; ++i) many[i] = fma(x, splat(static_cast<float>(i) - 7.5F), i % 3 == 0 ? y : z);
+    put(reduce_add_each(many));
+    for (int i = 0; i < 16; ++i) put(splat(reduce_add(many[i])));
     put(to_float(round_to_int(mul(x, splat(8.0F)))));
     for (std::size_t n = 0; n <= 16; ++n) {
         put(load_partial(a, n));

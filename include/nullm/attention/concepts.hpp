@@ -8,6 +8,8 @@
 #include <concepts>
 #include <cstddef>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 namespace nullm::inline NULLM_ABI {
 
@@ -49,6 +51,23 @@ concept KeepsIndex = std::copyable<typename A::snapshot> &&
     { attention.save(seen) } -> std::same_as<typename A::snapshot>;
     { attention.restore(state, saved) } -> std::same_as<void>;
 };
+
+/// Picks single keys out of the cache in some layers, which should hold them in rows there (kv_cache): whether
+/// it does, by layer. Optional; an attention reads a cache of either kind.
+template <class A>
+concept PicksKeys = requires(const A attention, std::size_t layer) {
+    { attention.picks_keys(layer) } -> std::same_as<bool>;
+};
+
+/// The cache an attention reads fastest. Throws what kv_cache throws.
+template <HasCacheType A>
+kv_cache<typename A::cache_type> make_cache(const A& attention, kv_shape shape, std::size_t capacity) {
+    std::vector<bool> rows;
+    if constexpr (PicksKeys<A>) {
+        for (std::size_t layer = 0; layer < shape.layers; ++layer) rows.push_back(attention.picks_keys(layer));
+    }
+    return {shape, capacity, std::move(rows)};
+}
 
 /// Counts what it reads, for the user to see. Optional.
 template <class A>

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 // Register tile of the kernels below, in vectors of sixteen lanes: what fits the register file. It never
 // shows in the results, since each output is a sum of its own.
@@ -41,7 +42,8 @@ namespace nullm::inline NULLM_ABI {
 /// Scores are fma chains over the head; weights are taken relative to the largest score of their 256-key
 /// chunk; a chunk's values are added in order of position, and the chunks merged in order. Work is split over
 /// (rows, KV head, chunk), so a single row at depth n still occupies min(n / 256 x KV heads) threads. Cost of
-/// a row at position p: 2 (p + 1) x heads x head_size fma, and one read of the layer's cache below p.
+/// a row at position p: 2 (p + 1) x heads x head_size fma, and one read of the layer's cache below p. Keys
+/// that lie in rows (kv_cache) are interleaved first, once for sixteen rows: the result has the same bits.
 template <CacheElement T = f16>
 struct exact_attention {
     using cache_type = T;
@@ -56,6 +58,7 @@ struct exact_attention {
         aligned_vector<float> maximum;  // (row, head, chunk)
         aligned_vector<float> total;    // (row, head, chunk)
         aligned_vector<float> partial;  // (row, head, chunk, value stride)
+        std::vector<aligned_vector<T>> interleaved;  // of each range of tasks: one chunk's keys
     };
 
     /// See the Attention concept. The shapes are the caller's promise: they are not checked here.
@@ -99,12 +102,22 @@ struct exact_attention {
         const std::size_t tasks = blocks * shape.kv_heads * chunks;
         const std::size_t task_work = std::min(block_rows, q.rows) * scratch.heads / shape.kv_heads *
                                       std::min(first + q.rows, chunk_positions) * shape.head_size;
-        pool.for_each_range(tasks, serial_work / task_work + 1, [&](std::size_t begin, std::size_t end) {
+        const bool in_rows = cache.keys_in_rows(layer);
+        std::size_t grain = serial_work / task_work + 1;
+        if (in_rows) {
+            // A range of tasks has memory of its own, so there are but a few ranges.
+            grain = std::max(grain, (tasks + 4 * pool.size() - 1) / (4 * pool.size()));
+            const std::size_t ranges = (tasks + grain - 1) / grain;
+            if (scratch.interleaved.size() < ranges) scratch.interleaved.resize(ranges);
+        }
+        pool.for_each_range(tasks, grain, [&](std::size_t begin, std::size_t end) {
             for (std::size_t task = begin; task < end; ++task) {
                 const std::size_t chunk = task % chunks;
                 const std::size_t kv_head = task / chunks % shape.kv_heads;
                 const std::size_t block = task / chunks / shape.kv_heads;
-                attend_block(scratch, layer, kv_head, chunk, chunks, q, first, block * block_rows, cache);
+                const T* keys = cache.keys(chunk, layer, kv_head);
+                if (in_rows) keys = interleave(keys, cache, scratch.interleaved[begin / grain]);
+                attend_block(scratch, layer, kv_head, keys, chunk, chunks, q, first, block * block_rows, cache);
             }
         });
         const std::size_t merges = q.rows * scratch.heads;
@@ -122,15 +135,30 @@ struct exact_attention {
             });
     }
 
+    // A chunk's keys as [16 groups][head_size][16 keys], from rows. Those not yet stored are whatever is there.
+    static const T* interleave(const T* rows, const kv_cache<T>& cache, aligned_vector<T>& to) {
+        const std::size_t size = cache.shape().head_size;
+        const std::size_t stride = cache.value_stride();
+        constexpr std::size_t lanes = kv_cache<T>::group_keys;
+        to.resize(chunk_positions * size);
+        for (std::size_t group = 0; group < chunk_positions / lanes; ++group) {
+            const T* from = rows + group * lanes * stride;
+            T* out = to.data() + group * lanes * size;
+            for (std::size_t d = 0; d < size; ++d) {
+                for (std::size_t l = 0; l < lanes; ++l) out[d * lanes + l] = from[l * stride + d];
+            }
+        }
+        return to.data();
+    }
+
     // One KV head's queries of a block of rows over one chunk, four at a time.
-    void attend_block(state& scratch, std::size_t layer, std::size_t kv_head, std::size_t chunk,
+    void attend_block(state& scratch, std::size_t layer, std::size_t kv_head, const T* keys, std::size_t chunk,
                       std::size_t chunks, matrix_view<const float> q, std::size_t first,
                       std::size_t first_row, const kv_cache<T>& cache) const {
         const auto& shape = cache.shape();
         const std::size_t group = scratch.heads / shape.kv_heads;
         const std::size_t stride = cache.value_stride();
         const float scale = 1.0F / std::sqrt(static_cast<float>(shape.head_size));
-        const T* keys = cache.keys(chunk, layer, kv_head);
         const T* values = cache.values(chunk, layer, kv_head);
         const std::size_t chunk_first = chunk * chunk_positions;
         // Rows that stand before the chunk see nothing of it.

@@ -10,13 +10,21 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// The first element of a cached key; element d is 16 d further on (kv_cache interleaves sixteen keys).
+/// One key where the cache holds it: element d is `stride` d behind the first.
 template <CacheElement T>
-const T* cached_key(const kv_cache<T>& cache, std::size_t layer, std::size_t kv_head, std::size_t position) {
-    const std::size_t at = position % kv_cache<T>::chunk_positions;
-    return cache.keys(position / kv_cache<T>::chunk_positions, layer, kv_head) +
-           at / 16 * 16 * cache.shape().head_size + at % 16;
-}
+struct cached_key {
+    cached_key(const kv_cache<T>& cache, std::size_t layer, std::size_t kv_head, std::size_t position) {
+        const std::size_t at = position % kv_cache<T>::chunk_positions;
+        const T* keys = cache.keys(position / kv_cache<T>::chunk_positions, layer, kv_head);
+        const bool in_rows = cache.keys_in_rows(layer);
+        first = keys + (in_rows ? at * cache.value_stride() : at / 16 * 16 * cache.shape().head_size + at % 16);
+        stride = in_rows ? 1 : 16;
+    }
+    float operator[](std::size_t d) const { return to_float(first[d * stride]); }
+
+    const T* first;
+    std::size_t stride;
+};
 
 /// Mean of the cached keys at positions [first, last) of one layer and KV head, into head_size floats; summed
 /// in double, in order of position. first < last, all stored.
@@ -26,8 +34,8 @@ void mean_key(const kv_cache<T>& cache, std::size_t layer, std::size_t kv_head, 
     const std::size_t size = cache.shape().head_size;
     std::vector<double> sum(size);
     for (std::size_t p = first; p < last; ++p) {
-        const T* key = cached_key(cache, layer, kv_head, p);
-        for (std::size_t d = 0; d < size; ++d) sum[d] += static_cast<double>(to_float(key[d * 16]));
+        const cached_key key(cache, layer, kv_head, p);
+        for (std::size_t d = 0; d < size; ++d) sum[d] += static_cast<double>(key[d]);
     }
     const auto count = static_cast<double>(last - first);
     for (std::size_t d = 0; d < size; ++d) mean[d] = static_cast<float>(sum[d] / count);
@@ -39,11 +47,11 @@ void mean_key(const kv_cache<T>& cache, std::size_t layer, std::size_t kv_head, 
 template <CacheElement T>
 void centred_key(const kv_cache<T>& cache, std::size_t layer, std::size_t kv_head, std::size_t position,
                  std::span<const float> mean, std::span<float> centred) {
-    const T* key = cached_key(cache, layer, kv_head, position);
+    const cached_key key(cache, layer, kv_head, position);
     float length = 0;
     float mean_length = 0;
     for (std::size_t d = 0; d < centred.size(); ++d) {
-        centred[d] = to_float(key[d * 16]) - mean[d];
+        centred[d] = key[d] - mean[d];
         length = __builtin_fmaf(centred[d], centred[d], length);
         mean_length = __builtin_fmaf(mean[d], mean[d], mean_length);
     }

@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #define NULLM_KERNELS <nullm/attention/kv_store.inl>
@@ -39,9 +40,10 @@ struct kv_shape {
 /// a snapshot, and sessions may share a prefix, on different threads too (each cache object itself belongs to
 /// one thread).
 ///
-/// A chunk holds, for each (layer, KV head), the keys as [16 groups][head_size][16 keys] - lanes are keys, so
-/// scores need no horizontal sum - and the values as [256][head_size rounded up to 16], the padding being
-/// zero.
+/// A chunk holds, for each (layer, KV head), the values as [256][head_size rounded up to 16], the padding
+/// being zero, and the keys in one of two ways, chosen by layer. Where all keys are read they are interleaved,
+/// [16 groups][head_size][16 keys]: lanes are keys, so scores need no horizontal sum. Where a few are picked
+/// out they lie in rows, as the values do: a key interleaved touches as much memory as sixteen.
 template <CacheElement T>
 class kv_cache {
  public:
@@ -49,9 +51,11 @@ class kv_cache {
     static constexpr std::size_t chunk_positions = 256;
     static constexpr std::size_t group_keys = 16;
 
-    /// An empty cache for at most `capacity` positions; allocates nothing yet.
+    /// An empty cache for at most `capacity` positions; allocates nothing yet. Layer l has its keys in rows iff
+    /// l < rows.size() and rows[l].
     /// Throws error for an empty shape, or one whose chunk would not fit the address space.
-    kv_cache(kv_shape shape, std::size_t capacity) : shape_(shape), capacity_(capacity) {
+    kv_cache(kv_shape shape, std::size_t capacity, std::vector<bool> rows = {})
+        : shape_(shape), capacity_(capacity), rows_(std::move(rows)) {
         constexpr std::size_t most = 1U << 20U;  // of each factor: the products below fit 64 bits
         if (shape.layers == 0 || shape.kv_heads == 0 || shape.head_size == 0 || shape.layers > most ||
             shape.kv_heads > most || shape.head_size > most ||
@@ -67,6 +71,8 @@ class kv_cache {
     std::size_t length() const { return length_; }
     /// Positions that may be held.
     std::size_t capacity() const { return capacity_; }
+    /// Whether a layer's keys lie in rows, one after another.
+    bool keys_in_rows(std::size_t layer) const { return layer < rows_.size() && rows_[layer]; }
     /// Bytes of the chunks this cache refers to, shared ones included.
     std::size_t allocated_bytes() const { return chunks_.size() * chunk_elements() * sizeof(T); }
 
@@ -97,12 +103,17 @@ class kv_cache {
         const std::size_t at = position % chunk_positions;
         for (std::size_t head = 0; head < shape_.kv_heads; ++head) {
             T* keys = block + block_offset(layer, head);
-            T* values = keys + chunk_positions * shape_.head_size;
+            T* value_row = keys + (chunk_positions + at) * value_stride();
             const float* k = key.data() + head * shape_.head_size;
             const float* v = value.data() + head * shape_.head_size;
-            T* first_key = keys + at / group_keys * group_keys * shape_.head_size + at % group_keys;
-            NULLM_DISPATCH(level,
-                           store_key_value(k, v, shape_.head_size, first_key, values + at * value_stride()));
+            if (keys_in_rows(layer)) {
+                NULLM_DISPATCH(level, store_row(k, shape_.head_size, keys + at * value_stride()));
+            } else {
+                NULLM_DISPATCH(level, store_lane(k, shape_.head_size,
+                                                 keys + at / group_keys * group_keys * shape_.head_size +
+                                                     at % group_keys));
+            }
+            NULLM_DISPATCH(level, store_row(v, shape_.head_size, value_row));
         }
     }
 
@@ -118,10 +129,15 @@ class kv_cache {
     }
 
     /// Takes over the positions of another cache by sharing its chunks; the own capacity stays.
-    /// Throws error if the shapes differ or the positions exceed capacity(); nothing has changed then.
+    /// Throws error if the shapes or their keys' places differ, or the positions exceed capacity(); nothing has changed then.
     void adopt(const kv_cache& other) {
         if (!(other.shape_ == shape_))
             throw error("kv cache", "a snapshot of the same model", "another shape");
+        for (std::size_t layer = 0; layer < shape_.layers; ++layer) {
+            if (other.keys_in_rows(layer) != keys_in_rows(layer)) {
+                throw error("kv cache", "a snapshot of the same attention", "keys laid out for another");
+            }
+        }
         if (other.length_ > capacity_) {
             throw error("kv cache", "a snapshot of at most " + std::to_string(capacity_) + " positions",
                         std::to_string(other.length_));
@@ -130,13 +146,13 @@ class kv_cache {
         length_ = other.length_;
     }
 
-    /// Keys of chunk c as [256 / 16][head_size][16].
+    /// Keys of chunk c: [256][value_stride()] where they lie in rows, else [256 / 16][head_size][16].
     const T* keys(std::size_t c, std::size_t layer, std::size_t head) const {
         return chunks_[c]->data() + block_offset(layer, head);
     }
     /// Values of chunk c as [256][value_stride()].
     const T* values(std::size_t c, std::size_t layer, std::size_t head) const {
-        return keys(c, layer, head) + chunk_positions * shape_.head_size;
+        return keys(c, layer, head) + chunk_positions * value_stride();
     }
     /// head_size rounded up to whole lanes.
     std::size_t value_stride() const { return round_up(shape_.head_size, group_keys); }
@@ -144,7 +160,7 @@ class kv_cache {
  private:
     using chunk = aligned_vector<T>;
 
-    std::size_t block_elements() const { return chunk_positions * (shape_.head_size + value_stride()); }
+    std::size_t block_elements() const { return 2 * chunk_positions * value_stride(); }
     std::size_t chunk_elements() const { return shape_.layers * shape_.kv_heads * block_elements(); }
     std::size_t block_offset(std::size_t layer, std::size_t head) const {
         return (layer * shape_.kv_heads + head) * block_elements();
@@ -152,6 +168,7 @@ class kv_cache {
 
     kv_shape shape_;
     std::size_t capacity_;
+    std::vector<bool> rows_;
     std::size_t length_ = 0;
     std::vector<std::shared_ptr<chunk>> chunks_;  // of positions 256 c .. 256 c + 255
 };

@@ -37,8 +37,8 @@ namespace nullm::inline NULLM_ABI {
 /// scores, of whole keys, are shifted by that alike, so the softmax is not). Means and index follow the
 /// cache: truncate() keeps what it does not touch, and drops all if it reaches into the range of the mean.
 ///
-/// Cost of a sampled query head: the sampler's, one product with each group of 16 neighbouring keys of which
-/// any is read, and the values read.
+/// Cost of a sampled query head: the sampler's, and 2 head_size fma for each key read; heads of a group that
+/// chose the same keys share their loads. The layers that are sampled want their keys in rows (picks_keys).
 template <KeySampler S, CacheElement T = f16>
 struct sampled_attention {
     using cache_type = T;
@@ -61,6 +61,9 @@ struct sampled_attention {
 
     /// Whether queries of this layer are ever sampled.
     bool samples(std::size_t layer) const { return dense_every == 0 || layer % dense_every != 0; }
+
+    /// See PicksKeys.
+    bool picks_keys(std::size_t layer) const { return samples(layer); }
 
     /// See the Attention concept. The shapes are the caller's promise: they are not checked here.
     void attend(state& s, std::size_t layer, matrix_view<const float> q, std::size_t first,
@@ -124,15 +127,14 @@ struct sampled_attention {
     struct task_memory {
         typename S::scratch sampler;
         std::vector<key_selection> chosen;     // of each query head of the group
-        std::vector<std::uint64_t> touched;    // a bit for each group of 16 keys
-        std::vector<std::uint32_t> groups;     // those set
-        aligned_vector<float> dots;            // (query head, position): valid where a group is touched
-        std::vector<std::uint32_t> positions;  // sinks, chosen, window
-        aligned_vector<float> chosen_dots;     // of each of these
-        std::vector<float> centred_dots;
-        std::vector<float> surprisal;
-        std::vector<const T*> keys;    // of each chunk
-        std::vector<const T*> values;  // of each chunk
+        std::vector<std::uint32_t> positions;  // sinks, chosen keys, window: what a tile of heads reads
+        std::vector<const T*> keys;            // of each of these
+        std::vector<const T*> values;
+        aligned_vector<T> picked;      // keys copied out of a cache that interleaves them
+        aligned_vector<float> q;       // (head of the tile, value stride)
+        aligned_vector<float> dots;    // (head of the tile, position read), then the weights
+        std::vector<float> centred;    // of the chosen keys
+        std::vector<float> surprisal;  // of each position read
         sampling_counts counts;
     };
 
@@ -181,89 +183,92 @@ struct sampled_attention {
                               .q = {q[row] + kv_head * heads * size, heads, size}};
         m.chosen.resize(heads);
         sampler.select(s.index_, query, m.chosen, m.sampler);
-        dot_touched(m, query, cache);
-        for (std::size_t i = 0; i < heads; ++i) {
-            attend_head(s, m, query, i, cache, o[row] + (kv_head * heads + i) * size);
+        // Heads that read the same keys read them together.
+        for (std::size_t begin = 0, end = 0; begin < heads; begin = end) {
+            for (end = begin + 1; end < heads && end - begin < tile; ++end) {
+                if (m.chosen[end].positions != m.chosen[begin].positions) break;
+            }
+            attend_tile(s, m, query, begin, end - begin, cache, o[row] + (kv_head * heads + begin) * size);
         }
     }
 
-    // Products with all groups of keys that any of the queries reads.
-    void dot_touched(task_memory& m, const key_query& query, const kv_cache<T>& cache) const {
-        const std::size_t chunks = query.position / kv_cache<T>::chunk_positions + 1;
-        m.keys.resize(chunks);
-        m.values.resize(chunks);
-        for (std::size_t c = 0; c < chunks; ++c) {
-            m.keys[c] = cache.keys(c, query.layer, query.kv_head);
-            m.values[c] = cache.values(c, query.layer, query.kv_head);
-        }
-        m.touched.assign(query.position / 1024 + 1, 0);
-        const auto touch = [&](std::size_t p) { m.touched[p / 1024] |= std::uint64_t{1} << p / 16 % 64; };
-        for (std::size_t p = 0; p < sinks; ++p) touch(p);
-        for (const key_selection& chosen : m.chosen) {
-            for (const std::uint32_t p : chosen.positions) touch(p);
-        }
-        for (std::size_t p = query.limit; p <= query.position; ++p) touch(p);
-        m.groups.clear();
-        for (std::size_t w = 0; w < m.touched.size(); ++w) {
-            for (std::uint64_t bits = m.touched[w]; bits != 0; bits &= bits - 1) {
-                m.groups.push_back(static_cast<std::uint32_t>(w * 64) +
-                                   static_cast<std::uint32_t>(std::countr_zero(bits)));
-            }
-        }
-        const std::size_t stride = round_up(query.position + 1, 16);
-        m.dots.resize(std::max(m.dots.size(), query.q.rows * stride));
-        for (std::size_t begin = 0; begin < query.q.rows; begin += 4) {
-            const std::size_t tile = std::min<std::size_t>(4, query.q.rows - begin);
-            const float* rows[4] = {};
-            float* dots[4] = {};
-            for (std::size_t i = 0; i < tile; ++i) {
-                rows[i] = query.q[begin + i];
-                dots[i] = m.dots.data() + (begin + i) * stride;
-            }
-            NULLM_DISPATCH(level, dot_groups(tile, m.keys.data(), query.q.cols, rows, m.groups.data(),
-                                             m.groups.size(), dots));
-        }
-    }
-
-    void attend_head(const state& s, task_memory& m, const key_query& query, std::size_t i,
-                     const kv_cache<T>& cache, float* o) const {
+    // `count` heads of the group from head `begin` on, which chose the same keys.
+    void attend_tile(const state& s, task_memory& m, const key_query& query, std::size_t begin,
+                     std::size_t count, const kv_cache<T>& cache, float* o) const {
         const std::size_t size = query.q.cols;
-        const float* dots = m.dots.data() + i * round_up(query.position + 1, 16);
-        key_selection& chosen = m.chosen[i];
+        const std::size_t stride = cache.value_stride();
+        const auto& chosen = m.chosen[begin].positions;
+        list_reads(m, query, chosen, cache);
+        const std::size_t reads = m.positions.size();
+        const std::size_t dots_stride = round_up(reads, 16);
+        m.q.assign(count * stride, 0.0F);
+        m.dots.resize(count * dots_stride);
+        const float* q[tile] = {};
+        float* dots[tile] = {};
+        float* out[tile] = {};
+        float total[tile] = {};
+        for (std::size_t i = 0; i < count; ++i) {
+            std::copy_n(query.q[begin + i], size, m.q.data() + i * stride);
+            q[i] = m.q.data() + i * stride;
+            dots[i] = m.dots.data() + i * dots_stride;
+            out[i] = o + i * size;
+        }
+        NULLM_DISPATCH(level, dot_picked(count, m.keys.data(), m.values.data(), reads, stride, q, dots));
 
-        // The sampler weighs by products with centred keys: q (k - mean) = q k - q mean.
         const float* mean = s.means_[query.layer]->data() + query.kv_head * size;
-        float shift = 0;
-        for (std::size_t d = 0; d < size; ++d) shift = __builtin_fmaf(query.q[i][d], mean[d], shift);
-        m.centred_dots.resize(chosen.positions.size());
-        for (std::size_t j = 0; j < m.centred_dots.size(); ++j) {
-            m.centred_dots[j] = dots[chosen.positions[j]] - shift;
-        }
-        sampler.weigh(s.index_, query, i, m.centred_dots, m.sampler, chosen);
-
-        // One list in order of position: sinks, chosen keys, window.
-        m.positions.clear();
-        for (std::size_t p = 0; p < sinks; ++p) m.positions.push_back(static_cast<std::uint32_t>(p));
-        m.positions.insert(m.positions.end(), chosen.positions.begin(), chosen.positions.end());
-        for (std::size_t p = query.limit; p <= query.position; ++p) {
-            m.positions.push_back(static_cast<std::uint32_t>(p));
-        }
-        const std::size_t count = m.positions.size();
-        m.surprisal.assign(count, 0.0F);
-        std::copy(chosen.surprisal.begin(), chosen.surprisal.end(),
-                  m.surprisal.begin() + static_cast<std::ptrdiff_t>(sinks));
-        m.chosen_dots.resize(round_up(count, 16));
-        for (std::size_t j = 0; j < count; ++j) m.chosen_dots[j] = dots[m.positions[j]];
         const float scale = 1.0F / std::sqrt(static_cast<float>(size));
-        NULLM_DISPATCH(level, mix_chosen(m.values.data(), cache.value_stride(), m.positions.data(),
-                                         m.chosen_dots.data(), m.surprisal.data(), count, scale, size, o));
-        m.counts += {.queries = 1,
-                     .candidates = query.limit - sinks,
-                     .chosen = chosen.positions.size(),
-                     .always = count - chosen.positions.size(),
-                     .floored = chosen.floored};
+        for (std::size_t i = 0; i < count; ++i) {
+            key_selection& selection = m.chosen[begin + i];
+            // The sampler weighs by products with centred keys: q (k - mean) = q k - q mean.
+            float shift = 0;
+            for (std::size_t d = 0; d < size; ++d) shift = __builtin_fmaf(q[i][d], mean[d], shift);
+            m.centred.resize(chosen.size());
+            for (std::size_t j = 0; j < chosen.size(); ++j) m.centred[j] = dots[i][sinks + j] - shift;
+            sampler.weigh(s.index_, query, begin + i, m.centred, m.sampler, selection);
+
+            m.surprisal.assign(reads, 0.0F);
+            std::copy(selection.surprisal.begin(), selection.surprisal.end(),
+                      m.surprisal.begin() + static_cast<std::ptrdiff_t>(sinks));
+            total[i] = NULLM_DISPATCH(level, weigh_picked(dots[i], m.surprisal.data(), reads, scale));
+            m.counts += {.queries = 1,
+                         .candidates = query.limit - sinks,
+                         .chosen = chosen.size(),
+                         .always = reads - chosen.size(),
+                         .rows = i == 0 ? reads : 0,
+                         .floored = selection.floored};
+        }
+        NULLM_DISPATCH(level, mix_picked(count, m.values.data(), reads, stride, dots, total, size, out));
     }
 
+    // One list in order of position: sinks, chosen keys, window; and where their keys and values lie.
+    void list_reads(task_memory& m, const key_query& query, const std::vector<std::uint32_t>& chosen,
+                    const kv_cache<T>& cache) const {
+        m.positions.resize(sinks + chosen.size() + window);
+        for (std::size_t p = 0; p < sinks; ++p) m.positions[p] = static_cast<std::uint32_t>(p);
+        std::copy(chosen.begin(), chosen.end(), m.positions.begin() + static_cast<std::ptrdiff_t>(sinks));
+        for (std::size_t i = 0; i < window; ++i)
+            m.positions[sinks + chosen.size() + i] = static_cast<std::uint32_t>(query.limit + i);
+
+        const std::size_t count = m.positions.size();
+        const std::size_t stride = cache.value_stride();
+        const bool in_rows = cache.keys_in_rows(query.layer);
+        m.keys.resize(count);
+        m.values.resize(count);
+        if (!in_rows) m.picked.assign(count * stride, T{});
+        for (std::size_t j = 0; j < count; ++j) {
+            const std::size_t p = m.positions[j];
+            constexpr std::size_t chunk = kv_cache<T>::chunk_positions;
+            m.values[j] = cache.values(p / chunk, query.layer, query.kv_head) + p % chunk * stride;
+            const cached_key key(cache, query.layer, query.kv_head, p);
+            m.keys[j] = key.first;
+            if (in_rows) continue;
+            T* const row = m.picked.data() + j * stride;
+            for (std::size_t d = 0; d < query.q.cols; ++d) row[d] = key.first[d * key.stride];
+            m.keys[j] = row;
+        }
+    }
+
+    static constexpr std::size_t tile = 4;  // heads at a time, as many as the kernels take
     // Keys centred and appended at once.
     static constexpr std::size_t index_rows = 256;
 };

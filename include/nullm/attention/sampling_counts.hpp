@@ -13,6 +13,7 @@ struct sampling_counts {
     std::uint64_t candidates = 0;  // keys the sampler could choose from
     std::uint64_t chosen = 0;      // of these
     std::uint64_t always = 0;      // sinks and window: read whatever the sampler chose
+    std::uint64_t rows = 0;        // keys read with their values; once for heads that chose the same ones
     std::uint64_t floored = 0;     // chosen keys whose probability was below the sampler's floor
 
     constexpr sampling_counts& operator+=(const sampling_counts& other) {
@@ -20,6 +21,7 @@ struct sampling_counts {
         candidates += other.candidates;
         chosen += other.chosen;
         always += other.always;
+        rows += other.rows;
         floored += other.floored;
         return *this;
     }

@@ -257,7 +257,7 @@ class llama<LinearType, AttentionType>::state {
     /// Throws error if the context asked for is longer than the model's.
     explicit state(const llama& model, state_options options = {})
         : pool_(std::make_unique<thread_pool>(options.threads)),
-          cache_(shape_of(model, 0).cache, context_of(model, options)),
+          cache_(make_cache(model.attention_, shape_of(model, 0).cache, context_of(model, options))),
           attention_(model.attention_, shape_of(model, options.sample_from.value_or(0))) {
         if constexpr (chooses_floats) {
             const auto reads = [&](auto linear) {

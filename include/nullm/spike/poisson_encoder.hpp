@@ -5,7 +5,7 @@
 #include <nullm/core/random.hpp>
 #include <nullm/core/simd.hpp>
 #include <nullm/spike/concepts.hpp>
-#include <nullm/spike/kernels/philox_runs.hpp>
+#include <nullm/core/simd/philox_runs.hpp>
 #include <nullm/spike/spike_bits.hpp>
 
 #include <array>

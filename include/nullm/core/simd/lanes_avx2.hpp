@@ -152,6 +152,27 @@ template <int n>
     return _mm_cvtss_f32(_mm_max_ss(z, _mm_shuffle_ps(z, z, 1)));
 }
 
+[[gnu::always_inline]] inline __m256 reduce_eight(const f32x16* a) {
+    __m256 half[4], quarter[2];
+    for (int i = 0; i < 4; ++i) {
+        const __m256 x = _mm256_add_ps(a[2 * i].low, a[2 * i].high);
+        const __m256 y = _mm256_add_ps(a[2 * i + 1].low, a[2 * i + 1].high);
+        half[i] = _mm256_add_ps(_mm256_permute2f128_ps(x, y, 0x20), _mm256_permute2f128_ps(x, y, 0x31));
+    }
+    for (int i = 0; i < 2; ++i) {
+        const __m256d x = _mm256_castps_pd(half[2 * i]), y = _mm256_castps_pd(half[2 * i + 1]);
+        quarter[i] = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(x, y)),
+                                   _mm256_castpd_ps(_mm256_unpackhi_pd(x, y)));
+    }
+    const __m256 all = _mm256_add_ps(_mm256_shuffle_ps(quarter[0], quarter[1], 0x88),
+                                     _mm256_shuffle_ps(quarter[0], quarter[1], 0xDD));
+    return _mm256_permutevar8x32_ps(all, _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0));
+}
+/// As reduce_add() of each register.
+[[gnu::always_inline]] inline f32x16 reduce_add_each(const f32x16 (&a)[16]) {
+    return {reduce_eight(a), reduce_eight(a + 8)};
+}
+
 struct larger {
     [[gnu::always_inline]] __m256i operator()(__m256i x, __m256i y) const { return _mm256_max_epi32(x, y); }
 };

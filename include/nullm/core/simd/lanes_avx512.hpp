@@ -108,6 +108,28 @@ template <int n>
     return _mm_cvtss_f32(_mm_max_ss(z, _mm_shuffle_ps(z, z, 1)));
 }
 
+/// As reduce_add() of each register: halves of two are joined in the order its tree adds them.
+[[gnu::always_inline]] inline f32x16 reduce_add_each(const f32x16 (&a)[16]) {
+    __m512 half[8], quarter[4], eighth[2];
+    for (int i = 0; i < 8; ++i) {
+        const __m512 x = a[2 * i].v, y = a[2 * i + 1].v;
+        half[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xEE));
+    }
+    for (int i = 0; i < 4; ++i) {
+        const __m512 x = half[2 * i], y = half[2 * i + 1];
+        quarter[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xDD));
+    }
+    for (int i = 0; i < 2; ++i) {
+        const __m512d x = _mm512_castps_pd(quarter[2 * i]), y = _mm512_castps_pd(quarter[2 * i + 1]);
+        eighth[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)),
+                                  _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+    }
+    const __m512 all = _mm512_add_ps(_mm512_shuffle_ps(eighth[0], eighth[1], 0x88),
+                                     _mm512_shuffle_ps(eighth[0], eighth[1], 0xDD));
+    const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    return {_mm512_permutexvar_ps(order, all)};
+}
+
 struct larger {
     [[gnu::always_inline]] __m512i operator()(__m512i x, __m512i y) const { return _mm512_max_epi32(x, y); }
 };

@@ -125,6 +125,12 @@ inline float reduce_max(f32x16 a) {
     }
     return a.lane[0];
 }
+/// Lane i: reduce_add(a[i]).
+inline f32x16 reduce_add_each(const f32x16 (&a)[16]) {
+    f32x16 r;
+    for (int i = 0; i < 16; ++i) r.lane[i] = reduce_add(a[i]);
+    return r;
+}
 /// Lane i: the largest lane of a[i], or the sum of its lanes (modulo 2^32).
 inline i32x16 reduce_max_each(const i32x16 (&a)[16]) {
     i32x16 r;

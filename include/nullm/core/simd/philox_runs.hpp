@@ -1,5 +1,5 @@
 #pragma once
-// 64 consecutive draws at once, in order: the encoder's random numbers.
+// 64 consecutive draws at once, in order.
 
 #include <nullm/core/random.hpp>
 #include <nullm/core/simd.hpp>
