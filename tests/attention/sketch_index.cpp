@@ -41,7 +41,7 @@ TEST_CASE("an index holds the codes of its keys, however they were appended", "[
     std::vector<std::int32_t> codes(2 * width);
     std::vector<std::int32_t> words(nullm::sketch_code<2>::words(width) * 16);
     for (const std::size_t i : {0U, 250U, 251U, 507U, 699U}) {
-        const float scale = nullm::sketch_code<2>::encode(all.data() + i * width, width, codes.data(), words.data(),
+        const std::int32_t scale = nullm::sketch_code<2>::encode(all.data() + i * width, width, codes.data(), words.data(),
                                                           nullm::active_isa());
         CHECK(whole.scale(5 + i) == scale);
         for (std::size_t d = 0; d < width; ++d)

@@ -5,6 +5,7 @@
 #include <support/catch.hpp>
 #include <support/same_bits.hpp>
 
+#include <bit>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -33,19 +34,27 @@ void check_scores(std::size_t width, std::size_t groups, std::size_t queries) {
     }
     std::vector<std::int8_t> q(queries * width);
     for (auto& x : q) x = static_cast<std::int8_t>(random() % 6 == 0 ? 127 : static_cast<int>(random() % 255) - 127);
-    std::vector<float> scales(groups * 16);
-    for (auto& x : scales) x = random() % 9 == 0 ? 0.0F : static_cast<float>(random() % 1000) / 500;
+    std::vector<std::int32_t> scales(groups * 16);
+    for (auto& x : scales) {
+        const std::uint32_t scale = nullm::to_bf16(static_cast<float>(random() % 1000) / 500).bits;
+        const std::uint32_t spread = nullm::to_bf16(static_cast<float>(random() % 100) / 500).bits;
+        x = random() % 9 == 0 ? 0 : static_cast<std::int32_t>(scale << 16U | spread);
+    }
     std::vector<std::int32_t> offsets(queries);
     std::vector<float> factors(queries);
+    std::vector<float> squares(queries);
     std::vector<std::vector<float>> expected(queries, std::vector<float>(groups * 16));
     for (std::size_t i = 0; i < queries; ++i) {
         offsets[i] = static_cast<std::int32_t>(random() % 10000) - 5000;
         factors[i] = 0.01F + static_cast<float>(i);
+        squares[i] = 3.3F - static_cast<float>(i);
         for (std::size_t key = 0; key < groups * 16; ++key) {
             std::int32_t sum = offsets[i];
             for (std::size_t d = 0; d < width; ++d) sum += 2 * fields[key * width + d] * q[i * width + d];
-            const float scaled = static_cast<float>(sum) * scales[key];
-            expected[i][key] = scaled * factors[i];
+            const auto kept = static_cast<std::uint32_t>(scales[key]);
+            const float mean = nullm::scalar::rounded(static_cast<float>(sum) * std::bit_cast<float>(kept & 0xFFFF0000U));
+            expected[i][key] = __builtin_fmaf(std::bit_cast<float>(kept << 16U), squares[i],
+                                              nullm::scalar::rounded(mean * factors[i]));
         }
     }
     for (const isa level : levels) {
@@ -58,7 +67,7 @@ void check_scores(std::size_t width, std::size_t groups, std::size_t queries) {
             to[i] = found[i].data();
         }
         nullm::score_codes<bits>(level, queries, codes.data(), words, groups, scales.data(), rows, offsets.data(),
-                                 factors.data(), to);
+                                 factors.data(), squares.data(), to);
         INFO(bits << " bits, width " << width << ", groups " << groups << ", " << name_of(level));
         for (std::size_t i = 0; i < queries; ++i) REQUIRE(support::same_bits(found[i], expected[i]));
     }

@@ -58,11 +58,15 @@ namespace nullm::inline NULLM_ABI::vnni {
 
 using avx512::add;
 using avx512::bit_and;
+using avx512::bits_to_float;
 using avx512::f32x16;
+using avx512::fma;
 using avx512::i32x16;
 using avx512::load;
+using avx512::min;
 using avx512::mul;
 using avx512::scored_groups;
+using avx512::shift_left;
 using avx512::shift_right_logical;
 using avx512::splat;
 using avx512::store;

@@ -81,11 +81,18 @@ concept WeighsKeys = requires(const S sampler, const typename S::index& index, c
     { sampler.weigh(index, query, row, dots, scratch, chosen) } -> std::same_as<void>;
 };
 
+/// refined(factor): the same sampler over the same index, reading some `factor` times as many keys. Optional.
+template <class S>
+concept RefinesChoice = requires(const S sampler, float factor) {
+    { sampler.refined(factor) } -> std::same_as<S>;
+};
+
 /// Chooses keys for a query at random, each with a probability u > 0 it can tell: an immutable description
 /// over an index the caller owns. sampled_attention divides by u, so whatever the sampler, its sums over the
 /// chosen keys have the sums over all keys as their mean. What is chosen depends on the query, its position,
 /// the keys below `limit` and the sampler's seed alone: not on the order of appends and truncates, the batch,
-/// threads or instruction set. Models: table_sampler. Reference: docs/concepts.md#keysampler.
+/// threads or instruction set. Models: table_sampler,
+/// sketch_sampler. Reference: docs/concepts.md#keysampler.
 template <class S>
 concept KeySampler = std::copyable<S> && HasKeyIndex<S> && HasKeyScratch<S> && HasMinIndexed<S> &&
     AppendsKeys<S> && SelectsKeys<S> && WeighsKeys<S>;

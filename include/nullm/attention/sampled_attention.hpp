@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,10 @@ namespace nullm::inline NULLM_ABI {
 /// scores, of whole keys, are shifted by that alike, so the softmax is not). Means and index follow the
 /// cache: truncate() keeps what it does not touch, and drops all if it reaches into the range of the mean.
 ///
+/// The error of a head is estimated from the keys it has read, by the delta method and as if they had been
+/// chosen independently (a sketch_sampler's are): Var o = sum w^2 (1 - u) |v - o|^2 over w the weights that mix
+/// o. It rests on the query, its position and what was chosen alone, so the decision what to read does, too.
+///
 /// Cost of a sampled query head: the sampler's, and 2 head_size fma for each key read; heads of a group that
 /// chose the same keys share their loads. The layers that are sampled want their keys in rows (picks_keys).
 template <KeySampler S, CacheElement T = f16>
@@ -48,6 +53,10 @@ struct sampled_attention {
     std::size_t window = 64;
     /// Layers l with l % dense_every == 0 are attended exactly; 0: none is.
     std::size_t dense_every = 16;
+    /// The certificate: where a head's estimated relative error |o - exact| / |exact| is above it, its group
+    /// reads four times the keys, if the sampler can, and all of them if that is not enough. 0: no estimate,
+    /// no limit.
+    float error_limit = 0;
     isa level = active_isa();
 
     /// What the attention keeps of the keys, at one time. Shares memory with the state until that changes.
@@ -133,8 +142,10 @@ struct sampled_attention {
         aligned_vector<T> picked;      // keys copied out of a cache that interleaves them
         aligned_vector<float> q;       // (head of the tile, value stride)
         aligned_vector<float> dots;    // (head of the tile, position read), then the weights
-        std::vector<float> centred;    // of the chosen keys
-        std::vector<float> surprisal;  // of each position read
+        std::vector<float> centred;         // products of a head with the chosen keys, centred
+        aligned_vector<float> surprisal;    // (head of the tile, position read)
+        aligned_vector<float> variances;    // of each position read
+        std::vector<float> effective;       // of each query head of the group
         sampling_counts counts;
     };
 
@@ -182,27 +193,71 @@ struct sampled_attention {
                               .limit = position + 1 - window,
                               .q = {q[row] + kv_head * heads * size, heads, size}};
         m.chosen.resize(heads);
+        m.effective.resize(heads);
+        float* const out = o[row] + kv_head * heads * size;
         sampler.select(s.index_, query, m.chosen, m.sampler);
-        // Heads that read the same keys read them together.
-        for (std::size_t begin = 0, end = 0; begin < heads; begin = end) {
-            for (end = begin + 1; end < heads && end - begin < tile; ++end) {
-                if (m.chosen[end].positions != m.chosen[begin].positions) break;
+        float error = attend_heads(s, m, query, &sampler, cache, out);
+        if (error_limit > 0 && !(error <= error_limit)) {
+            m.counts.refined += heads;
+            if constexpr (RefinesChoice<S>) {
+                const S more = sampler.refined(4);
+                more.select(s.index_, query, m.chosen, m.sampler);
+                error = attend_heads(s, m, query, &more, cache, out);
             }
-            attend_tile(s, m, query, begin, end - begin, cache, o[row] + (kv_head * heads + begin) * size);
+            if (!(error <= error_limit)) {
+                m.counts.dense += heads;
+                for (key_selection& chosen : m.chosen) {
+                    chosen.positions.resize(query.limit - sinks);
+                    std::iota(chosen.positions.begin(), chosen.positions.end(),
+                              static_cast<std::uint32_t>(sinks));
+                    chosen.surprisal.assign(chosen.positions.size(), 0.0F);
+                    chosen.floored = 0;
+                }
+                error = attend_heads(s, m, query, nullptr, cache, out);
+            }
+        }
+        for (std::size_t i = 0; i < heads; ++i) {
+            m.counts += {.queries = 1,
+                         .candidates = query.limit - sinks,
+                         .chosen = m.chosen[i].positions.size(),
+                         .always = sinks + window,
+                         .floored = m.chosen[i].floored,
+                         .effective = static_cast<std::uint64_t>(m.effective[i] + 0.5F),
+                         .error = static_cast<std::uint64_t>(std::min(error, 1e6F) * 1e6F)};
         }
     }
 
+    // All heads of a group over what they chose; `how` weighs it, nothing where all keys are read. Returns the
+    // largest estimated error of a head.
+    float attend_heads(const state& s, task_memory& m, const key_query& query, const S* how,
+                       const kv_cache<T>& cache, float* o) const {
+        float error = 0;
+        // Heads that read the same keys read them together.
+        for (std::size_t begin = 0, end = 0; begin < query.q.rows; begin = end) {
+            for (end = begin + 1; end < query.q.rows && end - begin < tile; ++end) {
+                if (m.chosen[end].positions != m.chosen[begin].positions) break;
+            }
+            // A NaN stays one.
+            const float found =
+                attend_tile(s, m, query, how, begin, end - begin, cache, o + begin * query.q.cols);
+            error = found <= error ? error : found;
+        }
+        return error;
+    }
+
     // `count` heads of the group from head `begin` on, which chose the same keys.
-    void attend_tile(const state& s, task_memory& m, const key_query& query, std::size_t begin,
-                     std::size_t count, const kv_cache<T>& cache, float* o) const {
+    float attend_tile(const state& s, task_memory& m, const key_query& query, const S* how, std::size_t begin,
+                      std::size_t count, const kv_cache<T>& cache, float* o) const {
         const std::size_t size = query.q.cols;
         const std::size_t stride = cache.value_stride();
         const auto& chosen = m.chosen[begin].positions;
         list_reads(m, query, chosen, cache);
         const std::size_t reads = m.positions.size();
-        const std::size_t dots_stride = round_up(reads, 16);
+        const std::size_t padded = round_up(reads, 16);
+        m.counts.rows += reads;
         m.q.assign(count * stride, 0.0F);
-        m.dots.resize(count * dots_stride);
+        m.dots.resize(count * padded);
+        m.surprisal.assign(count * padded, 0.0F);
         const float* q[tile] = {};
         float* dots[tile] = {};
         float* out[tile] = {};
@@ -210,7 +265,7 @@ struct sampled_attention {
         for (std::size_t i = 0; i < count; ++i) {
             std::copy_n(query.q[begin + i], size, m.q.data() + i * stride);
             q[i] = m.q.data() + i * stride;
-            dots[i] = m.dots.data() + i * dots_stride;
+            dots[i] = m.dots.data() + i * padded;
             out[i] = o + i * size;
         }
         NULLM_DISPATCH(level, dot_picked(count, m.keys.data(), m.values.data(), reads, stride, q, dots));
@@ -219,25 +274,36 @@ struct sampled_attention {
         const float scale = 1.0F / std::sqrt(static_cast<float>(size));
         for (std::size_t i = 0; i < count; ++i) {
             key_selection& selection = m.chosen[begin + i];
-            // The sampler weighs by products with centred keys: q (k - mean) = q k - q mean.
-            float shift = 0;
-            for (std::size_t d = 0; d < size; ++d) shift = __builtin_fmaf(q[i][d], mean[d], shift);
-            m.centred.resize(chosen.size());
-            for (std::size_t j = 0; j < chosen.size(); ++j) m.centred[j] = dots[i][sinks + j] - shift;
-            sampler.weigh(s.index_, query, begin + i, m.centred, m.sampler, selection);
-
-            m.surprisal.assign(reads, 0.0F);
-            std::copy(selection.surprisal.begin(), selection.surprisal.end(),
-                      m.surprisal.begin() + static_cast<std::ptrdiff_t>(sinks));
-            total[i] = NULLM_DISPATCH(level, weigh_picked(dots[i], m.surprisal.data(), reads, scale));
-            m.counts += {.queries = 1,
-                         .candidates = query.limit - sinks,
-                         .chosen = chosen.size(),
-                         .always = reads - chosen.size(),
-                         .rows = i == 0 ? reads : 0,
-                         .floored = selection.floored};
+            float* const surprisal = m.surprisal.data() + i * padded;
+            if (how != nullptr) {
+                // The sampler weighs by products with centred keys: q (k - mean) = q k - q mean.
+                float shift = 0;
+                for (std::size_t d = 0; d < size; ++d) shift = __builtin_fmaf(q[i][d], mean[d], shift);
+                m.centred.resize(chosen.size());
+                for (std::size_t j = 0; j < chosen.size(); ++j) m.centred[j] = dots[i][sinks + j] - shift;
+                how->weigh(s.index_, query, begin + i, m.centred, m.sampler, selection);
+            }
+            std::copy(selection.surprisal.begin(), selection.surprisal.end(), surprisal + sinks);
+            total[i] = NULLM_DISPATCH(level, weigh_picked(dots[i], surprisal, reads, scale));
+            m.effective[begin + i] =
+                total[i] * total[i] / NULLM_DISPATCH(level, square_weights(dots[i], reads));
         }
         NULLM_DISPATCH(level, mix_picked(count, m.values.data(), reads, stride, dots, total, size, out));
+        if (error_limit == 0) return 0;
+
+        float error = 0;
+        m.variances.resize(padded);
+        for (std::size_t i = 0; i < count; ++i) {
+            NULLM_DISPATCH(level, weight_variances(dots[i], m.surprisal.data() + i * padded, reads, total[i],
+                                                   m.variances.data()));
+            const float variance = NULLM_DISPATCH(
+                level, spread_picked(m.values.data(), m.variances.data(), reads, size, out[i]));
+            float square = 0;
+            for (std::size_t d = 0; d < size; ++d) square = __builtin_fmaf(out[i][d], out[i][d], square);
+            const float found = variance == 0 ? 0.0F : std::sqrt(variance / square);
+            error = found <= error ? error : found;
+        }
+        return error;
     }
 
     // One list in order of position: sinks, chosen keys, window; and where their keys and values lie.
@@ -294,6 +360,9 @@ class sampled_attention<S, T>::state {
 
     static std::size_t first_sampled(const sampled_attention& a, const attention_shape& shape) {
         constexpr std::size_t most = std::size_t{1} << 31U;  // positions are counted in 32 bits
+        if (!(a.error_limit >= 0)) {
+            throw error("sampled attention", "an error limit of 0 or more", std::to_string(a.error_limit));
+        }
         if (a.window == 0 || a.window > most || a.sinks > most || a.sampler.min_indexed > most) {
             throw error("sampled attention",
                         "a window of 1 or more, and sinks, window and min_indexed up to 2^31",

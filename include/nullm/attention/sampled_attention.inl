@@ -62,6 +62,44 @@ inline float weigh_picked(float* dots, const float* surprisal, std::size_t count
     return total;
 }
 
+/// The sum of the squares of `count` weights.
+inline float square_weights(const float* weights, std::size_t count) {
+    f32x16 sum = zeros();
+    for (std::size_t j = 0; j < count; j += 16) {
+        const f32x16 w = load(weights + j);  // those past the last are 0
+        sum = fma(w, w, sum);
+    }
+    return reduce_add(sum);
+}
+
+/// sum_j variances[j] |values[j] - o|^2, those of no variance left out.
+template <class T>
+float spread_picked(const T* const* values, const float* variances, std::size_t count, std::size_t head_size,
+                    const float* o) {
+    f32x16 sum = zeros();
+    for (std::size_t j = 0; j < count; ++j) {
+        if (variances[j] == 0) continue;
+        f32x16 square = zeros();
+        for (std::size_t d = 0; d < head_size; d += 16) {
+            // What pads a value is 0, and so is what pads o here.
+            const f32x16 apart = sub(load(values[j] + d), load_partial(o + d, head_size - d < 16 ? head_size - d : 16));
+            square = fma(apart, apart, square);
+        }
+        sum = fma(splat(variances[j]), square, sum);
+    }
+    return reduce_add(sum);
+}
+
+/// variances[j] = (weights[j] / total)^2 (1 - e^-surprisal[j]); the arrays reach to a multiple of 16.
+inline void weight_variances(const float* weights, const float* surprisal, std::size_t count, float total,
+                             float* variances) {
+    for (std::size_t j = 0; j < count; j += 16) {
+        const f32x16 share = div(load(weights + j), splat(total));
+        const f32x16 missed = sub(splat(1.0F), exp(sub(zeros(), load(surprisal + j))));
+        store(variances + j, mul(mul(share, share), missed));
+    }
+}
+
 /// o[i][offset ..] = sum_j weights[i][j] values[j] / total[i] over `vectors` x 16 elements; j ascending.
 template <int queries, int vectors, class T>
 void mix_picked(const T* const* values, std::size_t count, const float* const* weights, const float* total,

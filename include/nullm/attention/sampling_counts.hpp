@@ -15,6 +15,10 @@ struct sampling_counts {
     std::uint64_t always = 0;      // sinks and window: read whatever the sampler chose
     std::uint64_t rows = 0;        // keys read with their values; once for heads that chose the same ones
     std::uint64_t floored = 0;     // chosen keys whose probability was below the sampler's floor
+    std::uint64_t effective = 0;   // (sum of weights)^2 / sum of squared weights, rounded: keys that count
+    std::uint64_t refined = 0;     // queries whose error was above the limit at first, so that more was read
+    std::uint64_t dense = 0;       // of these: still above it, so that all was
+    std::uint64_t error = 0;       // estimated relative error, in millionths, where there is a limit to it
 
     constexpr sampling_counts& operator+=(const sampling_counts& other) {
         queries += other.queries;
@@ -23,6 +27,10 @@ struct sampling_counts {
         always += other.always;
         rows += other.rows;
         floored += other.floored;
+        effective += other.effective;
+        refined += other.refined;
+        dense += other.dense;
+        error += other.error;
         return *this;
     }
     friend constexpr bool operator==(const sampling_counts&, const sampling_counts&) = default;

@@ -1,9 +1,10 @@
 #pragma once
-// Vectors as a few bits a coordinate and a scale that makes products with them unbiased.
+// Vectors as a few bits a coordinate, and what that leaves of products with them: a mean and a spread.
 
 #include <nullm/core/simd.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -16,11 +17,14 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// RaBitQ (Gao and Long, SIGMOD 2024, arXiv 2405.12497; several bits: arXiv 2409.09913). A rotated vector x
-/// is stored as the nearest direction g on a grid of odd numbers, 2^bits a coordinate, and the scale |x|^2 /
-/// (g . x): then scale g . y has the mean x . y over rotations, with an error of order |x| |y| sqrt((1 -
-/// c^2) / (c^2 width)), where c is the cosine of x and g (about .80, .94 and .995 for 1, 2 and 4 bits). One
-/// bit is the sign alone, SimHash (Charikar 2002).
+/// After RaBitQ (Gao and Long, SIGMOD 2024, arXiv 2405.12497; several bits: arXiv 2409.09913). A rotated vector
+/// x is stored as the nearest direction g on a grid of odd numbers, 2^bits a coordinate; one bit is the sign
+/// alone, SimHash (Charikar 2002). With c the cosine of x and g (about .80, .94 and .995 for 1, 2 and 4 bits),
+/// what is known of a product x . y is its mean and its spread over rotations that leave g as it is:
+///   scale g . y,              scale = g . x / |g|^2
+///   spread |y|^2, a variance; spread = |x|^2 (1 - c^2) / (width - 1)
+/// RaBitQ divides the mean by c^2, which makes it unbiased for a given x; to choose keys by, mean and spread
+/// serve better (of two bits, an eighth less error; of one, a third).
 template <int bits>
 struct sketch_code {
     static_assert(bits == 1 || bits == 2 || bits == 4, "sketch_code: expected 1, 2 or 4 bits a coordinate");
@@ -31,11 +35,13 @@ struct sketch_code {
     /// Words a vector of `width` elements, a multiple of 32.
     static std::size_t words(std::size_t width) { return width / per_word; }
 
-    /// Writes word w of x to out[16 w] - sixteen vectors lie side by side - and returns the scale; 0 for an x of
-    /// no direction, or one too short or long for its square. Coordinate 4 (8 / bits) w + 4 f + b is field f,
-    /// from the low bits on, of byte b of word w: what one mask leaves are four neighbours. `codes` is scratch
-    /// memory of 2 width elements. Cost: up to 8 x 5 width operations.
-    static float encode(const float* x, std::size_t width, std::int32_t* codes, std::int32_t* out, isa level) {
+    /// Writes word w of x to out[16 w] - sixteen vectors lie side by side - and returns scale and spread, both
+    /// as bf16, the scale in the upper half; 0 for an x of no direction, or one too short or long for its square.
+    /// Coordinate 4 (8 / bits) w + 4 f + b is field f, from the low bits on, of byte b of word w: what one mask
+    /// leaves are four neighbours. `codes` is scratch memory of 2 width elements. Cost: up to 8 x 5 width
+    /// operations.
+    static std::int32_t encode(const float* x, std::size_t width, std::int32_t* codes, std::int32_t* out,
+                               isa level) {
         const float square = NULLM_DISPATCH(level, square_length(x, width));
         const bool usable =
             square >= std::numeric_limits<float>::min() && square <= std::numeric_limits<float>::max();
@@ -64,9 +70,18 @@ struct sketch_code {
             if (bits == 1) break;  // signs, whatever the step
         }
         pack(best, width, out);
-        const float scale = square / best_dot;
-        return usable && std::isfinite(scale) ? scale : 0.0F;
+        if (!usable) return 0;
+        const float scale = best_dot / best_square;
+        // |x - scale g|^2, as far as rounding leaves of it.
+        const float rest = std::max(0.0F, __builtin_fmaf(-scale, best_dot, square));
+        const std::uint32_t upper = to_bf16(scale).bits;
+        const std::uint32_t lower = to_bf16(rest / static_cast<float>(width - 1)).bits;
+        return static_cast<std::int32_t>(upper << 16U | lower);
     }
+    static float scale(std::int32_t kept) {
+        return std::bit_cast<float>(static_cast<std::uint32_t>(kept) & 0xFFFF0000U);
+    }
+    static float spread(std::int32_t kept) { return std::bit_cast<float>(static_cast<std::uint32_t>(kept) << 16U); }
 
     /// The code of coordinate d in words at in[16 w].
     static std::int32_t code(const std::int32_t* in, std::size_t d) {

@@ -15,9 +15,9 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// Codes and scales (sketch_code.hpp) of the keys at positions [first, end()), in chunks of 256 positions that
+/// Codes, scales and spreads (sketch_code.hpp) of the keys at positions [first, end()), in chunks of 256 positions that
 /// copies share until one of them is written, as in kv_cache. Per key: bits x width / 8 bytes of code and 4 of
-/// scale.
+/// scale and spread.
 template <int bits>
 class sketch_index {
  public:
@@ -53,7 +53,7 @@ class sketch_index {
         c.scale[at] = code::encode(rotated, width_, codes.data(), words, level);
         const std::uint64_t bit = std::uint64_t{1} << at % 64;
         std::uint64_t& always = c.always[at / 64];
-        always = c.scale[at] == 0 ? always | bit : always & ~bit;
+        always = code::scale(c.scale[at]) == 0 ? always | bit : always & ~bit;
     }
     /// Declares the positions below n, prepared and stored, as held.
     void commit(std::size_t n) { end_ = n; }
@@ -67,15 +67,16 @@ class sketch_index {
 
     /// Proxy logits of chunk c's first `groups` x 16 positions for up to four queries: sketch_scan.inl.
     void score(std::size_t c, std::size_t groups, std::size_t queries, const std::int8_t* const* q,
-               const std::int32_t* offset, const float* factor, float* const* scores, isa level) const {
+               const std::int32_t* offset, const float* factor, const float* square,
+               float* const* scores, isa level) const {
         score_codes<bits>(level, queries, chunks_[c]->codes.data(), code::words(width_), groups,
-                          chunks_[c]->scale.data(), q, offset, factor, scores);
+                          chunks_[c]->scale.data(), q, offset, factor, square, scores);
     }
     /// A bit for each of chunk c's positions: set if its key has no direction.
     const std::uint64_t* always(std::size_t c) const { return chunks_[c]->always.data(); }
 
-    /// A position's scale; 0 if its key has no direction.
-    float scale(std::size_t position) const {
+    /// A position's scale and spread; 0 if its key has no direction.
+    std::int32_t scale(std::size_t position) const {
         return chunks_[position / chunk_positions]->scale[position % chunk_positions];
     }
     /// A position's code of coordinate d.
@@ -102,7 +103,7 @@ class sketch_index {
     struct chunk {
         explicit chunk(std::size_t words) : codes(chunk_positions * words) {}
         aligned_vector<std::int32_t> codes;  // [256 / 16][words][16]
-        alignas(cache_line) std::array<float, chunk_positions> scale{};
+        alignas(cache_line) std::array<std::int32_t, chunk_positions> scale{};
         std::array<std::uint64_t, chunk_positions / 64> always{};
     };
 

@@ -22,14 +22,14 @@ namespace nullm::inline NULLM_ABI {
 /// See sketch_scan.inl.
 template <int bits>
 void score_codes(isa level, std::size_t queries, const std::int32_t* codes, std::size_t words,
-                 std::size_t groups, const float* scales, const std::int8_t* const* q,
-                 const std::int32_t* offset, const float* factor, float* const* scores) {
+                 std::size_t groups, const std::int32_t* scales, const std::int8_t* const* q,
+                 const std::int32_t* offset, const float* factor, const float* square, float* const* scores) {
 #if defined(__x86_64__)
     if (level == isa::vnni) {
-        return vnni::score_codes<bits>(queries, codes, words, groups, scales, q, offset, factor, scores);
+        return vnni::score_codes<bits>(queries, codes, words, groups, scales, q, offset, factor, square, scores);
     }
 #endif
-    NULLM_DISPATCH(level, score_codes<bits>(queries, codes, words, groups, scales, q, offset, factor, scores));
+    NULLM_DISPATCH(level, score_codes<bits>(queries, codes, words, groups, scales, q, offset, factor, square, scores));
 }
 
 }  // namespace nullm::inline NULLM_ABI

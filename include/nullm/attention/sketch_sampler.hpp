@@ -17,6 +17,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <numeric>
 #include <span>
@@ -27,7 +28,8 @@ namespace nullm::inline NULLM_ABI {
 
 /// Poisson sampling by proxy logits. Every centred key is kept as its rotation (rotation.hpp) in `bits` bits a
 /// coordinate with a scale (sketch_code.hpp; 1 bit is SimHash). For a query the sketches of all keys are read
-/// in order; they give proxy logits s of all heads of its group. With S_h the sum of a head's e^s, a key is read
+/// in order; what they know of a logit is a mean and a variance, and the proxy s is their sum: e^s is the root of
+/// the mean square of e^logit, which is what a choice in proportion should follow. With S_h the sum of a head's e^s, a key is read
 /// with probability u = min(1, max(floor, e^(max_h(s_h - log S_h) - t))), each independently of the others, by
 /// draws from (seed, layer, KV head, position of the query, position of the key) alone; t is set so that the
 /// budget is read in the mean. A key that is read serves all heads of the group: for each the choice is a
@@ -44,7 +46,7 @@ struct sketch_sampler {
     /// Keys read by a group of query heads, in the mean.
     key_budget budget{};
     /// No key is read with a smaller probability: the weight of a chosen one is bounded by 1 / floor.
-    float floor = 0x1p-9F;
+    float floor = 0x1p-10F;
     /// Below so many keys, reading them all costs no more than choosing.
     std::size_t min_indexed = 1024;
     isa level = active_isa();
@@ -56,6 +58,7 @@ struct sketch_sampler {
         std::vector<std::int8_t> codes;     // (query head, width)
         std::vector<std::int32_t> offsets;  // of each query head: sketch_scan.inl
         std::vector<float> factors;
+        std::vector<float> squares;
         aligned_vector<float> scores;  // (query head, position from the first chunk's begin)
         std::vector<float> levels;     // log of each head's sum of e^score
         std::vector<std::uint64_t> always;
@@ -109,6 +112,14 @@ struct sketch_sampler {
         for (key_selection& c : chosen) c.positions.assign(s.kept.begin(), s.kept.end());
     }
 
+    /// See RefinesChoice. The keys it reads include those read without: their draws are the same.
+    sketch_sampler refined(float factor) const {
+        sketch_sampler more = *this;
+        more.budget.share = std::min(1.0F, factor * budget.share);
+        more.budget.least = static_cast<std::size_t>(factor * static_cast<float>(budget.least));
+        return more;
+    }
+
     /// See WeighsKeys: select() knows.
     void weigh(const index&, const key_query&, std::size_t, std::span<const float> dots, scratch& s,
                key_selection& chosen) const {
@@ -123,6 +134,7 @@ struct sketch_sampler {
         s.codes.resize(q.rows * width);
         s.offsets.resize(q.rows);
         s.factors.resize(q.rows);
+        s.squares.resize(q.rows);
         for (std::size_t i = 0; i < q.rows; ++i) {
             turn.apply(q[i], s.rotated.data());
             float most = 0;
@@ -139,6 +151,9 @@ struct sketch_sampler {
                 sum += codes[d];
             }
             s.offsets[i] = -sketch_code<bits>::top * sum;
+            // Logits are products over sqrt(size): their variances, over size.
+            const float square = NULLM_DISPATCH(level, square_length(s.rotated.data(), width));
+            s.squares[i] = std::min(square, std::numeric_limits<float>::max()) / static_cast<float>(turn.size());
             s.factors[i] = most / 127.0F / std::sqrt(static_cast<float>(turn.size()));
         }
         return true;
@@ -169,7 +184,8 @@ struct sketch_sampler {
                     q[i] = s.codes.data() + (head + i) * width;
                     scores[i] = s.scores.data() + (head + i) * count + (c * 256 - begin);
                 }
-                keys.score(c, groups, tile, q, s.offsets.data() + head, s.factors.data() + head, scores, level);
+                keys.score(c, groups, tile, q, s.offsets.data() + head, s.factors.data() + head,
+                           s.squares.data() + head, scores, level);
             }
         }
         for (std::size_t i = 0; i < heads; ++i) {
@@ -307,6 +323,6 @@ void sketch_sampler<bits>::append(index& kept, std::size_t layer, matrix_view<co
         kept.sketches_[layer * kept.kv_heads_ + h].commit(begin + keys.rows);
 }
 
-static_assert(KeySampler<sketch_sampler<>>);
+static_assert(KeySampler<sketch_sampler<>> && RefinesChoice<sketch_sampler<>>);
 
 }  // namespace nullm::inline NULLM_ABI
