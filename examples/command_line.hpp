@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -37,6 +38,14 @@ inline void add_model_options(CLI::App& app, options& chosen) {
         ->type_name("N");
 }
 
+inline void add_attention_option(CLI::App& app, const std::string& name, std::optional<attention>& chosen,
+                                 const std::string& what) {
+    app.add_option(name, chosen, what)
+        ->transform(choice<attention>(
+            {{"exact", attention::exact}, {"lsh", attention::lsh}, {"sketch", attention::sketch}}))
+        ->type_name("NAME");
+}
+
 inline void add_common_options(CLI::App& app, options& chosen) {
     add_model_options(app, chosen);
     app.add_option("--policy", chosen.policy, "quiet | dense | long-context | seed-literal (default quiet)")
@@ -45,10 +54,9 @@ inline void add_common_options(CLI::App& app, options& chosen) {
                                     {"long-context", policy::long_context},
                                     {"seed-literal", policy::seed_literal}}))
         ->type_name("NAME");
-    app.add_option("--attention", chosen.attention,
-                   "exact | lsh: keys sampled by hashing, approximate (default: the policy's)")
-        ->transform(choice<attention>({{"exact", attention::exact}, {"lsh", attention::lsh}}))
-        ->type_name("NAME");
+    add_attention_option(app, "--attention", chosen.attention,
+                         "exact | approximate, keys far back sampled: sketch (by sketches of them), lsh (by "
+                         "hashing) (default: the policy's)");
     app.add_option("--gate", chosen.gate, "spike | open | random (default: the policy's)")
         ->transform(choice<gate>({{"spike", gate::spike}, {"open", gate::open}, {"random", gate::random}}))
         ->type_name("NAME");

@@ -12,7 +12,7 @@ namespace cli {
 enum class policy { quiet, dense, long_context, seed_literal };
 enum class linear { native, nf4, f32 };
 enum class arithmetic { i8, i16, f32 };
-enum class attention { exact, lsh };
+enum class attention { exact, lsh, sketch };
 enum class cache { f16, bf16, f32 };
 enum class drafter { ngram, none };
 enum class gate { spike, open, random };
@@ -67,7 +67,7 @@ inline const char* name_of(arithmetic a) {
     return a == arithmetic::i16 ? "i16" : a == arithmetic::i8 ? "i8" : "f32";
 }
 inline const char* name_of(attention a) {
-    return a == attention::exact ? "exact" : "lsh";
+    return a == attention::exact ? "exact" : a == attention::lsh ? "lsh" : "sketch";
 }
 inline const char* name_of(cache c) {
     return c == cache::f16 ? "f16" : c == cache::bf16 ? "bf16" : "f32";

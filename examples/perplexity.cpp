@@ -30,15 +30,20 @@ struct settings {
     std::optional<cli::linear> against_linear;
     std::optional<cli::arithmetic> against_arithmetic;
     std::optional<cli::cache> against_cache;
+    std::optional<cli::attention> against_attention;
+    std::size_t sample_from = 0;
     bool json = false;
 
     /// The reference, if one is asked for: what is not said of it is as in the model.
     std::optional<cli::options> reference() const {
-        if (!against_model && !against_linear && !against_arithmetic && !against_cache) return std::nullopt;
+        if (!against_model && !against_linear && !against_arithmetic && !against_cache && !against_attention) {
+            return std::nullopt;
+        }
         cli::options other = model;
         if (against_model) other.model = *against_model;
         if (against_linear) other.linear = *against_linear;
         if (against_cache) other.cache = *against_cache;
+        if (against_attention) other.attention = *against_attention;
         if (against_arithmetic) {
             other.arithmetic = *against_arithmetic;
         } else if (against_linear == cli::linear::f32) {
@@ -72,9 +77,10 @@ struct outcome {
 /// A model, its session, and the logits of the piece that was run last.
 class subject {
  public:
-    subject(const cli::options& chosen, const nullm::checkpoint& file, std::size_t window)
+    subject(const cli::options& chosen, const nullm::checkpoint& file, std::size_t window,
+            std::size_t sample_from)
         : model_(cli::load_model(chosen, file)),
-          session_(model_, {.threads = chosen.threads, .context = window}) {}
+          session_(model_, {.threads = chosen.threads, .context = window, .sample_from = sample_from}) {}
 
     void forget() { model_.truncate(session_, 0); }
     void run(std::span<const nullm::token_id> tokens, std::size_t wanted) {
@@ -125,7 +131,7 @@ outcome measure(const settings& chosen, std::span<const nullm::token_id> text, s
         // The last token is only predicted.
         for (std::size_t begin = 0; begin + 1 < window.size(); begin += piece) {
             const std::size_t end = std::min(begin + piece, window.size() - 1);
-            const std::size_t from = std::max(begin, std::min(first_scored, end));
+            const std::size_t from = std::max(begin, std::min(std::max(first_scored, chosen.sample_from), end));
             const auto tokens = window.subspan(begin, end - begin);
             model.run(tokens, end - from);
             if (reference != nullptr) reference->run(tokens, end - from);
@@ -286,6 +292,12 @@ int main(int argc, char** argv) {
         ->transform(cli::choice<cli::cache>(
             {{"f16", cli::cache::f16}, {"bf16", cli::cache::bf16}, {"f32", cli::cache::f32}}))
         ->type_name("NAME");
+    cli::add_attention_option(app, "--attention", chosen.model.attention,
+                              "exact | lsh | sketch (default exact); see nullm_generate");
+    cli::add_attention_option(app, "--against-attention", chosen.against_attention, "the reference's");
+    app.add_option("--sample-from", chosen.sample_from,
+                   "position in a window: attention that samples is exact, and nothing scored, before it")
+        ->type_name("N");
     app.add_flag("--json", chosen.json, "print one line of JSON");
     return cli::guarded("nullm_perplexity", app, argc, argv, [&] { run(chosen); });
 }

@@ -5,6 +5,7 @@
 
 #include <nullm/attention/exact_attention.hpp>
 #include <nullm/attention/lsh_attention.hpp>
+#include <nullm/attention/sketch_attention.hpp>
 #include <nullm/model/llama.hpp>
 
 #include <memory>
@@ -67,6 +68,11 @@ std::unique_ptr<const any_model> make_model(const options& chosen, const nullm::
             using lsh = nullm::lsh_attention<nullm::lsh_shape{}, T>;
             return std::make_unique<model_behind<nullm::llama<L, lsh>>>(
                 file, how, lsh{.sampler = {.seed = chosen.seed}});
+        }
+        if (chosen.attends() == attention::sketch) {
+            using sketch = nullm::sketch_attention<2, T>;
+            return std::make_unique<model_behind<nullm::llama<L, sketch>>>(
+                file, how, sketch{.sampler = {.seed = chosen.seed}});
         }
         return std::make_unique<model_behind<nullm::llama<L, nullm::exact_attention<T>>>>(file, how);
     };

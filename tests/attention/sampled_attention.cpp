@@ -1,6 +1,7 @@
 #include <nullm/attention/lsh_attention.hpp>
 #include <nullm/attention/sampled_attention.hpp>
 
+#include <attention/attention_session.hpp>
 #include <attention/clustered_keys.hpp>
 #include <support/catch.hpp>
 #include <support/same_bits.hpp>
@@ -19,10 +20,15 @@ using nullm::kv_cache;
 using nullm::lsh_attention;
 using nullm::lsh_shape;
 using nullm_test::clustered_keys;
+using nullm_test::exact_output;
+using nullm_test::mean_error;
+using nullm_test::output;
+using nullm_test::same_rows;
+using nullm_test::session;
+using nullm_test::shape_of;
 using support::same_bits;
 
 constexpr lsh_shape small{4, 16};
-constexpr std::size_t layers = 2;
 
 // Samples layer 1 from position 105 on, layer 0 never.
 template <lsh_shape shape = small, class T = float>
@@ -32,67 +38,6 @@ lsh_attention<shape, T> sampled(isa level = nullm::active_isa(), std::size_t mer
             .window = 13,
             .dense_every = 2,
             .level = level};
-}
-
-nullm::attention_shape shape_of(const clustered_keys& p, std::size_t sample_from = 0) {
-    return {.heads = p.heads, .cache = p.cache_shape(layers), .sample_from = sample_from};
-}
-
-// One session: a cache, an attention's state, and what came out at every position.
-template <class A>
-struct session {
-    using T = typename A::cache_type;
-    session(const A& how, const clustered_keys& problem_, unsigned threads = 1, std::size_t sample_from = 0)
-        : attention(how),
-          problem(&problem_),
-          pool(threads),
-          cache(problem_.cache_shape(layers), problem_.length),
-          state(how, shape_of(problem_, sample_from)),
-          o(problem_.length * problem_.width(), std::numeric_limits<float>::quiet_NaN()) {}
-
-    // The next `count` positions in one batch.
-    void run(std::size_t count, std::size_t layer = 1) {
-        const std::size_t first = cache.length();
-        problem->store(cache, first, first + count);
-        attention.attend(
-            state, layer, problem->rows(first, count), first, cache,
-            nullm::matrix_view<float>(o.data() + first * problem->width(), count, problem->width()), pool);
-        cache.commit(first + count);
-    }
-    void run_all(std::size_t batch, std::size_t layer = 1) {
-        while (cache.length() < problem->length)
-            run(std::min(batch, problem->length - cache.length()), layer);
-    }
-    void rewind(std::size_t n) {
-        cache.truncate(n);
-        if constexpr (nullm::KeepsIndex<A>) attention.truncate(state, n);
-    }
-
-    A attention;
-    const clustered_keys* problem;
-    nullm::thread_pool pool;
-    kv_cache<T> cache;
-    typename A::state state;
-    std::vector<float> o;
-};
-
-template <class A>
-std::vector<float> output(const A& attention, const clustered_keys& problem, std::size_t batch = 64,
-                          unsigned threads = 1, std::size_t sample_from = 0, std::size_t layer = 1) {
-    session<A> s(attention, problem, threads, sample_from);
-    s.run_all(batch, layer);
-    return s.o;
-}
-
-std::vector<float> exact_output(const clustered_keys& problem) {
-    return output(exact_attention<float>{}, problem);
-}
-
-bool same_rows(const clustered_keys& p, const std::vector<float>& a, const std::vector<float>& b,
-               std::size_t first, std::size_t last) {
-    return std::equal(a.begin() + static_cast<long>(first * p.width()),
-                      a.begin() + static_cast<long>(last * p.width()),
-                      b.begin() + static_cast<long>(first * p.width()));
 }
 
 // The emptiest KeySampler.
@@ -117,18 +62,6 @@ struct chooses_nothing {
     void weigh(const index&, const nullm::key_query&, std::size_t, std::span<const float>, scratch&,
                nullm::key_selection&) const {}
 };
-
-// Root mean square over the heads of the last `rows` positions of |found - exact| / |exact|.
-double mean_error(const clustered_keys& p, const std::vector<float>& found, const std::vector<float>& exact,
-                  std::size_t rows) {
-    double sum = 0;
-    for (std::size_t i = (p.length - rows) * p.heads; i < p.length * p.heads; ++i) {
-        sum += std::pow(nullm_test::relative_error(found.data() + i * p.head_size,
-                                                   exact.data() + i * p.head_size, p.head_size),
-                        2);
-    }
-    return std::sqrt(sum / static_cast<double>(rows * p.heads));
-}
 
 }  // namespace
 

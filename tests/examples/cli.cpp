@@ -132,7 +132,7 @@ TEST_CASE("every kind of weights and attention writes the same text gated and de
     const scratch here;
     const std::string prompt = "--prompt 'abcabcabcabcab' --max-tokens 24 --format jsonl ";
     for (const char* parts : {"--linear nf4", "--linear nf4 --arith i8", "--linear nf4 --arith f32 --kv f32", "--linear f32",
-                              "--attention lsh", "--linear nf4 --attention lsh --kv bf16", "--arith i8 --kv f32"}) {
+                              "--attention lsh", "--attention sketch", "--linear nf4 --attention lsh --kv bf16", "--arith i8 --kv f32"}) {
         INFO(parts);
         const auto dense = generate(here, prompt + parts + " --policy dense");
         REQUIRE(dense.code == 0);
@@ -147,11 +147,12 @@ TEST_CASE("a long context is sampled, by the seed, and gated writes what ungated
     const scratch here(1400);  // sampled from position 863 on
     std::string text;
     for (int i = 0; text.size() < 1000; ++i) text += static_cast<char>('a' + i * i % 23);
-    const std::string prompt =
-        "--prompt-file " + here.file("long", text).string() + " --max-tokens 200 --format jsonl --stats --attention lsh ";
+    const std::string attention = GENERATE("lsh", "sketch");
+    const std::string prompt = "--prompt-file " + here.file("long", text).string() +
+                               " --max-tokens 200 --format jsonl --stats --attention " + attention + " ";
     const auto gated = generate(here, prompt + "--policy long-context --gate random --theta 0.3");
     REQUIRE(gated.code == 0);
-    CHECK(gated.err.find("attention lsh") != std::string::npos);
+    CHECK(gated.err.find("attention " + attention) != std::string::npos);
     CHECK(gated.err.find("sampled ") != std::string::npos);
     const auto dense = generate(here, prompt + "--policy dense");
     const auto ids = [](const outcome& run) { return run.lines().back().at("summary").at("token_ids"); };

@@ -4,6 +4,7 @@
 #include <nullm/attention/key_sampler.hpp>
 #include <nullm/attention/lsh_attention.hpp>
 #include <nullm/attention/sampled_attention.hpp>
+#include <nullm/attention/sketch_attention.hpp>
 #include <nullm/attention/table_sampler.hpp>
 
 namespace {
@@ -65,6 +66,15 @@ static_assert(std::same_as<nullm::lsh_attention<nullm::lsh_shape{.bits = 9, .tab
                            nullm::sampled_attention<nullm::table_sampler<>, nullm::f16>>);
 static_assert(nullm::KeySampler<nullm::table_sampler<nullm::lsh_shape{0, 2}>>);
 static_assert(std::same_as<nullm::lsh_attention<>::cache_type, nullm::f16>);
+
+static_assert(nullm::Attention<nullm::sketch_attention<>> && nullm::KeepsIndex<nullm::sketch_attention<1>>);
+static_assert(nullm::Attention<nullm::sketch_attention<4, nullm::bf16>>);
+static_assert(nullm::KeySampler<nullm::sketch_sampler<1>> && nullm::KeySampler<nullm::sketch_sampler<4>>);
+static_assert(nullm::PicksKeys<nullm::sketch_attention<>> && nullm::PicksKeys<nullm::lsh_attention<>> &&
+              !nullm::PicksKeys<nullm::exact_attention<>> && !nullm::PicksKeys<attention_archetype>);
+static_assert(nullm::RefinesChoice<nullm::sketch_sampler<>> && !nullm::RefinesChoice<nullm::table_sampler<>> &&
+              !nullm::RefinesChoice<sampler_archetype>);
+static_assert(nullm::CountsKeys<nullm::sketch_attention<>>);
 
 // --- one part missing or wrong, so the concept of that part is not met, and with it the whole ---
 

@@ -277,8 +277,7 @@ struct sampled_attention {
             float* const surprisal = m.surprisal.data() + i * padded;
             if (how != nullptr) {
                 // The sampler weighs by products with centred keys: q (k - mean) = q k - q mean.
-                float shift = 0;
-                for (std::size_t d = 0; d < size; ++d) shift = __builtin_fmaf(q[i][d], mean[d], shift);
+                const float shift = NULLM_DISPATCH(level, dot_of(q[i], mean, size));
                 m.centred.resize(chosen.size());
                 for (std::size_t j = 0; j < chosen.size(); ++j) m.centred[j] = dots[i][sinks + j] - shift;
                 how->weigh(s.index_, query, begin + i, m.centred, m.sampler, selection);
@@ -298,8 +297,7 @@ struct sampled_attention {
                                                    m.variances.data()));
             const float variance = NULLM_DISPATCH(
                 level, spread_picked(m.values.data(), m.variances.data(), reads, size, out[i]));
-            float square = 0;
-            for (std::size_t d = 0; d < size; ++d) square = __builtin_fmaf(out[i][d], out[i][d], square);
+            const float square = NULLM_DISPATCH(level, dot_of(out[i], out[i], size));
             const float found = variance == 0 ? 0.0F : std::sqrt(variance / square);
             error = found <= error ? error : found;
         }

@@ -62,6 +62,16 @@ inline float weigh_picked(float* dots, const float* surprisal, std::size_t count
     return total;
 }
 
+/// a . b over n elements.
+inline float dot_of(const float* a, const float* b, std::size_t n) {
+    f32x16 sum = zeros();
+    for (std::size_t d = 0; d < n; d += 16) {
+        const std::size_t count = n - d < 16 ? n - d : 16;
+        sum = fma(load_partial(a + d, count), load_partial(b + d, count), sum);
+    }
+    return reduce_add(sum);
+}
+
 /// The sum of the squares of `count` weights.
 inline float square_weights(const float* weights, std::size_t count) {
     f32x16 sum = zeros();
