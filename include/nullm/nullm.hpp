@@ -22,6 +22,7 @@
 #include <nullm/linear/dense_linear.hpp>
 #include <nullm/attention/exact_attention.hpp>  // q, K, V -> o
 #include <nullm/attention/lsh_attention.hpp>
+#include <nullm/attention/sketch_attention.hpp>
 #include <nullm/model/llama.hpp>           // tokens -> logits
 #include <nullm/model/spiking_lm.hpp>
 #include <nullm/generate/session.hpp>      // policy -> reader, writer: the loop
