@@ -76,7 +76,8 @@ struct tracing_attention {
 
     struct state {
         state(const tracing_attention& a, const nullm::attention_shape& shape)
-            : exact(nullm::exact_attention<f16>{}, shape), key(a.to->shape.cache.kv_heads * a.to->shape.cache.head_size),
+            : exact(nullm::exact_attention<f16>{}, shape),
+              key(a.to->shape.cache.kv_heads * a.to->shape.cache.head_size),
               value(key.size()) {}
         nullm::exact_attention<f16>::state exact;
         std::vector<float> key, value;
@@ -103,8 +104,9 @@ struct tracing_attention {
                 if (*begin != last || *begin + p + rows < depth || *begin + p >= depth) continue;
                 auto& kept = to->queries[layer][depth];
                 kept.resize(rows * to->width());
-                std::copy_n(q[r], to->width(),
-                            kept.begin() + static_cast<std::ptrdiff_t>((*begin + p + rows - depth) * to->width()));
+                std::copy_n(
+                    q[r], to->width(),
+                    kept.begin() + static_cast<std::ptrdiff_t>((*begin + p + rows - depth) * to->width()));
             }
         }
         if (layer + 1 == shape.layers) to->cache.commit(*begin + first + q.rows);
@@ -119,12 +121,14 @@ std::unique_ptr<trace> read_trace(const settings& chosen) {
     std::string text = decode::read_file(chosen.corpus);
     const auto all = words.encode(std::string_view(text).substr(0, 6 * (deepest + chosen.skip)));
     if (all.size() < deepest + chosen.skip)
-        throw nullm::error(chosen.corpus, std::to_string(deepest + chosen.skip) + " tokens", std::to_string(all.size()));
+        throw nullm::error(chosen.corpus, std::to_string(deepest + chosen.skip) + " tokens",
+                           std::to_string(all.size()));
     const auto tokens = std::span(all).subspan(chosen.skip);
 
     auto seen = std::make_unique<trace>(
-        nullm::attention_shape{.heads = c.heads,
-                               .cache = {.layers = c.layers, .kv_heads = c.kv_heads, .head_size = c.head_size}},
+        nullm::attention_shape{
+            .heads = c.heads,
+            .cache = {.layers = c.layers, .kv_heads = c.kv_heads, .head_size = c.head_size}},
         deepest);
     std::size_t begin = 0;
     using model_type = nullm::llama<nullm::native_linear<nullm::i8>, tracing_attention>;
@@ -150,7 +154,8 @@ struct outcome {
 
 void print(const std::string& name, const outcome& r) {
     double mean = 0;
-    for (const double e : r.errors) mean += e / static_cast<double>(std::max<std::size_t>(1, r.errors.size()));
+    for (const double e : r.errors)
+        mean += e / static_cast<double>(std::max<std::size_t>(1, r.errors.size()));
     std::printf("  %-26s %7.4f %7.4f %7.2f %9.2f", name.c_str(), mean, measure::quantile(r.errors, 0.95),
                 100 * r.share, r.megabytes);
     if (r.milliseconds > 0) {
@@ -218,16 +223,22 @@ class contest {
                     for (std::size_t p = 0; p < n; ++p) {
                         if (kept[p] == 0) continue;
                         const double w = std::exp(scores[p]);
-                        const f16* value = trace_.cache.values(p / 256, layer, h / group) + p % 256 * trace_.cache.value_stride();
-                        for (std::size_t d = 0; d < size; ++d) o[d] += w * static_cast<double>(to_float(value[d]));
+                        const f16* value = trace_.cache.values(p / 256, layer, h / group) +
+                                           p % 256 * trace_.cache.value_stride();
+                        for (std::size_t d = 0; d < size; ++d)
+                            o[d] += w * static_cast<double>(to_float(value[d]));
                         total += w;
                         used += 1;
                     }
                     std::vector<float> found(size);
                     for (std::size_t d = 0; d < size; ++d) found[d] = static_cast<float>(o[d] / total);
-                    parts[layer].errors.push_back(error(found.data(), exact_[layer].data() + i * trace_.width() + h * size, size));
+                    parts[layer].errors.push_back(
+                        error(found.data(), exact_[layer].data() + i * trace_.width() + h * size, size));
                     parts[layer].share += used / static_cast<double>(n);
-                    parts[layer].megabytes += (used + (all_keys_read ? static_cast<double>(n) / static_cast<double>(group) : used)) * static_cast<double>(size) * 2e-6;
+                    parts[layer].megabytes +=
+                        (used +
+                         (all_keys_read ? static_cast<double>(n) / static_cast<double>(group) : used)) *
+                        static_cast<double>(size) * 2e-6;
                 }
             }
         });
@@ -243,9 +254,9 @@ class contest {
 
  private:
     bool wanted(const std::string& name) const {
-        return chosen_.only.empty() || std::any_of(chosen_.only.begin(), chosen_.only.end(), [&](const auto& part) {
-                   return name.find(part) != std::string::npos;
-               });
+        return chosen_.only.empty() ||
+               std::any_of(chosen_.only.begin(), chosen_.only.end(),
+                           [&](const auto& part) { return name.find(part) != std::string::npos; });
     }
     static double error(const float* a, const float* b, std::size_t n) {
         double difference = 0;
@@ -269,7 +280,8 @@ class contest {
             for (std::size_t layer = 0; layer < shape.layers; ++layer) {
                 for (std::size_t h = 0; h < shape.kv_heads; ++h) {
                     const nullm::cached_key key(trace_.cache, layer, h, p);
-                    const f16* value = trace_.cache.values(p / 256, layer, h) + p % 256 * trace_.cache.value_stride();
+                    const f16* value =
+                        trace_.cache.values(p / 256, layer, h) + p % 256 * trace_.cache.value_stride();
                     for (std::size_t d = 0; d < shape.head_size; ++d) {
                         k[h * shape.head_size + d] = key[d];
                         v[h * shape.head_size + d] = to_float(value[d]);
@@ -323,17 +335,24 @@ class contest {
         if constexpr (nullm::CountsKeys<A>) {
             const auto counts = attention.counts(state);
             r.share = counts.share_read();
-            r.index_bytes = static_cast<double>(attention.index(state).bytes()) / keys / static_cast<double>(depth_);
-            r.megabytes = static_cast<double>(counts.rows) / static_cast<double>(rows) * static_cast<double>(size) * 4e-6;
-            if (scans_index(attention)) r.megabytes += r.index_bytes * keys * static_cast<double>(depth_) * 1e-6;
+            r.index_bytes =
+                static_cast<double>(attention.index(state).bytes()) / keys / static_cast<double>(depth_);
+            r.megabytes = static_cast<double>(counts.rows) / static_cast<double>(rows) *
+                          static_cast<double>(size) * 4e-6;
+            if (scans_index(attention))
+                r.megabytes += r.index_bytes * keys * static_cast<double>(depth_) * 1e-6;
         }
         return r;
     }
 
     template <int bits>
-    static bool scans_index(const nullm::sketch_attention<bits>&) { return true; }
+    static bool scans_index(const nullm::sketch_attention<bits>&) {
+        return true;
+    }
     template <class A>
-    static bool scans_index(const A&) { return false; }
+    static bool scans_index(const A&) {
+        return false;
+    }
 
     const settings& chosen_;
     const trace& trace_;
@@ -348,7 +367,8 @@ auto largest(double share) {
         std::vector<std::size_t> order(scores.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
         const auto count = static_cast<std::ptrdiff_t>(share * static_cast<double>(scores.size()));
-        std::nth_element(order.begin(), order.begin() + count, order.end(), [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+        std::nth_element(order.begin(), order.begin() + count, order.end(),
+                         [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
         for (std::ptrdiff_t i = 0; i < count; ++i) kept[order[static_cast<std::size_t>(i)]] = 1;
     };
 }
@@ -364,8 +384,8 @@ nullm::lsh_attention<shape> tables(const settings& chosen) {
 
 void compare(const settings& chosen, const trace& seen, std::size_t depth) {
     contest all(chosen, seen, depth);
-    std::printf("depth %zu, %zu positions\n  %-26s %7s %7s %7s %9s %9s %9s %9s\n", depth, chosen.rows, "", "error",
-                "p95", "keys %", "MB", "ms", "build ms", "B a key");
+    std::printf("depth %zu, %zu positions\n  %-26s %7s %7s %7s %9s %9s %9s %9s\n", depth, chosen.rows, "",
+                "error", "p95", "keys %", "MB", "ms", "build ms", "B a key");
     all.set_exact("exact");
     all.enter_oracle("sparse V, e^-9", true, [](std::span<const double> scores, std::vector<char>& kept) {
         for (std::size_t p = 0; p < scores.size(); ++p) kept[p] = scores[p] > -9 ? 1 : 0;
@@ -391,12 +411,15 @@ void compare(const settings& chosen, const trace& seen, std::size_t depth) {
 
 int main(int argc, char** argv) {
     settings chosen;
-    CLI::App app("Sampled attention against exact attention on a model's own queries, keys and values.", "long_context");
+    CLI::App app("Sampled attention against exact attention on a model's own queries, keys and values.",
+                 "long_context");
     app.add_option("--model", chosen.model, "GGUF file")->required()->type_name("FILE");
     app.add_option("--corpus", chosen.corpus, "a long text")->required()->type_name("FILE");
     app.add_option("--depths", chosen.depths, "positions")->type_name("N");
     app.add_option("--only", chosen.only, "methods whose name contains one of these")->type_name("NAME");
-    app.add_option("--rows", chosen.rows, "positions asked at each depth")->check(CLI::Range(2, 1024))->type_name("N");
+    app.add_option("--rows", chosen.rows, "positions asked at each depth")
+        ->check(CLI::Range(2, 1024))
+        ->type_name("N");
     app.add_option("--skip", chosen.skip, "tokens of the text left out at its beginning")->type_name("N");
     app.add_option("--threads", chosen.threads, "of attention")->type_name("N");
     app.add_option("--seed", chosen.seed, "of the samplers")->type_name("S");

@@ -2,10 +2,11 @@
 //
 //   nullm_bench_attention --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
 //
-// "attend" is one pass of m rows through the attention of all 30 layers at a depth, each layer with keys and values of
-// its own: GB/s of the cache it reads once, and GFLOP/s of the products. "sketch" is the same row attended by sketches of the
-// keys, every layer sampled, and the key that leaves the window added to the index each time. The others are one row of one layer, on one
-// thread, in cache: what a pass does between its matrices.
+// "attend" is one pass of m rows through the attention of all 30 layers at a depth, each layer with keys and
+// values of its own: GB/s of the cache it reads once, and GFLOP/s of the products. "sketch" is the same row
+// attended by sketches of the keys, every layer sampled, and the key that leaves the window added to the
+// index each time. The others are one row of one layer, on one thread, in cache: what a pass does between its
+// matrices.
 
 #include <nullm/attention/exact_attention.hpp>
 #include <nullm/attention/sketch_attention.hpp>
@@ -34,7 +35,8 @@ std::vector<float> waves(std::size_t n) {
     return values;
 }
 
-/// A cache of `length` positions as the attention wants it, kept until another is asked for: some take a gigabyte.
+/// A cache of `length` positions as the attention wants it, kept until another is asked for: some take a
+/// gigabyte.
 template <class A>
 const nullm::kv_cache<nullm::f16>& cache_of(const A& attention, std::size_t length) {
     static std::unique_ptr<nullm::kv_cache<nullm::f16>> cache;
@@ -81,14 +83,19 @@ void attend_sketch(benchmark::State& state) {
     nullm::thread_pool pool(static_cast<unsigned>(state.range(1)));
     const nullm::sketch_attention<bits> attention{.dense_every = 0};
     const auto& cache = cache_of(attention, depth + 16);
-    typename nullm::sketch_attention<bits>::state scratch(attention, {.heads = heads, .cache = shape, .sample_from = depth - 1});
+    typename nullm::sketch_attention<bits>::state scratch(
+        attention, {.heads = heads, .cache = shape, .sample_from = depth - 1});
     const std::size_t width = heads * shape.head_size;
     const std::vector<float> q = waves(width);
     std::vector<float> o(width);
-    for (auto _ : state) {
-        attention.truncate(scratch, depth - attention.window);
+    const auto pass = [&] {
         for (std::size_t layer = 0; layer < shape.layers; ++layer)
             attention.attend(scratch, layer, {q.data(), 1, width}, depth, cache, {o.data(), 1, width}, pool);
+    };
+    pass();  // builds the index
+    for (auto _ : state) {
+        attention.truncate(scratch, depth - attention.window);
+        pass();
         benchmark::DoNotOptimize(o.data());
     }
     const auto counts = attention.counts(scratch);
@@ -114,8 +121,9 @@ void add_part(const std::string& name, std::size_t elements, std::function<void(
 int main(int argc, char** argv) {
     for (const nullm::isa level : {nullm::isa::scalar, nullm::isa::avx2, nullm::isa::avx512}) {
         if (level > nullm::active_isa()) continue;
-        const std::vector<std::int64_t> depths =
-            level == nullm::isa::scalar ? std::vector<std::int64_t>{256} : std::vector<std::int64_t>{256, 1024, 7900, 32768};
+        const std::vector<std::int64_t> depths = level == nullm::isa::scalar
+                                                     ? std::vector<std::int64_t>{256}
+                                                     : std::vector<std::int64_t>{256, 1024, 7900, 32768};
         benchmark::RegisterBenchmark(("attend/" + std::string(name_of(level))).c_str(), attend, level)
             ->ArgNames({"depth", "m", "threads"})
             ->ArgsProduct({depths, {1, 4}, {1, 2}})

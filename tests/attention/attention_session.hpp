@@ -71,23 +71,21 @@ inline std::vector<float> exact_output(const clustered_keys& problem) {
 }
 
 inline bool same_rows(const clustered_keys& p, const std::vector<float>& a, const std::vector<float>& b,
-               std::size_t first, std::size_t last) {
+                      std::size_t first, std::size_t last) {
     return std::equal(a.begin() + static_cast<long>(first * p.width()),
                       a.begin() + static_cast<long>(last * p.width()),
                       b.begin() + static_cast<long>(first * p.width()));
 }
 
 // Root mean square over the heads of the last `rows` positions of |found - exact| / |exact|.
-inline double mean_error(const clustered_keys& p, const std::vector<float>& found, const std::vector<float>& exact,
-                  std::size_t rows) {
+inline double mean_error(const clustered_keys& p, const std::vector<float>& found,
+                         const std::vector<float>& exact, std::size_t rows) {
     double sum = 0;
     for (std::size_t i = (p.length - rows) * p.heads; i < p.length * p.heads; ++i) {
-        sum += std::pow(relative_error(found.data() + i * p.head_size,
-                                                   exact.data() + i * p.head_size, p.head_size),
-                        2);
+        sum += std::pow(
+            relative_error(found.data() + i * p.head_size, exact.data() + i * p.head_size, p.head_size), 2);
     }
     return std::sqrt(sum / static_cast<double>(rows * p.heads));
 }
-
 
 }  // namespace nullm_test

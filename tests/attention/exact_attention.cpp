@@ -143,8 +143,8 @@ void check_against_reference(const problem& p) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("keys that lie in rows give the same bits as interleaved ones", "[attention]", float, nullm::f16,
-                   nullm::bf16) {
+TEMPLATE_TEST_CASE("keys that lie in rows give the same bits as interleaved ones", "[attention]", float,
+                   nullm::f16, nullm::bf16) {
     for (const auto& p : {problem(6, 2, 20, 530), problem(9, 3, 64, 300)}) {
         const auto expected = p.run(exact_attention<TestType>{}, 64, 1);
         for (const std::size_t m : {1U, 7U, 64U, 530U}) {

@@ -47,14 +47,16 @@ TEST_CASE("the threshold makes the expected number of keys the wanted one", "[at
                 // Half the keys, each for two.
                 std::vector<double> half;
                 for (std::size_t i = 0; i < scores.size(); i += 2) half.push_back(scores[i]);
-                const double rough = counted(half).threshold(static_cast<float>(wanted), 2, static_cast<float>(floor));
+                const double rough =
+                    counted(half).threshold(static_cast<float>(wanted), 2, static_cast<float>(floor));
                 CHECK(expected_keys(scores, rough, floor) == Approx(wanted).epsilon(0.25));
             }
         }
     }
 }
 
-TEST_CASE("what cannot be had gives the lowest threshold, and what is there anyway the highest", "[attention]") {
+TEST_CASE("what cannot be had gives the lowest threshold, and what is there anyway the highest",
+          "[attention]") {
     const std::vector<double> scores(100, -1.0);
     CHECK(counted(scores).threshold(101, 1, 0.01F) == -32);
     // The floor alone reads more than that.

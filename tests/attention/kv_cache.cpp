@@ -75,8 +75,8 @@ TEMPLATE_TEST_CASE("a cache holds what was appended, chunk after chunk", "[atten
     CHECK(cache.allocated_bytes() == 3 * 2 * 3 * 256 * (32 + 32) * sizeof(TestType));
 }
 
-TEMPLATE_TEST_CASE("a layer may have its keys in rows, padded with zeros as its values are", "[attention]", float,
-                   nullm::f16, nullm::bf16) {
+TEMPLATE_TEST_CASE("a layer may have its keys in rows, padded with zeros as its values are", "[attention]",
+                   float, nullm::f16, nullm::bf16) {
     for (const std::vector<bool>& rows : {std::vector<bool>{false, true}, {true}, {true, true, true}}) {
         for (const auto level : {nullm::isa::scalar, nullm::isa::avx2, nullm::isa::avx512}) {
             if (level > nullm::detected_isa()) continue;

@@ -38,7 +38,8 @@ TEST_CASE("a rotation keeps products, at any size", "[attention]") {
         const auto tb = turned(turn, b);
         // Each of 3 log2(width) sums rounds once, relative to the length of what is turned.
         const double u = std::ldexp(1.0, -24);
-        const double allowed = 2 * 3 * 9 * u * std::sqrt(dot(a, a) * dot(b, b) * static_cast<double>(turn.width()));
+        const double allowed =
+            2 * 3 * 9 * u * std::sqrt(dot(a, a) * dot(b, b) * static_cast<double>(turn.width()));
         CHECK(std::fabs(dot(ta, tb) - dot(a, b)) < allowed);
         CHECK(std::fabs(dot(ta, ta) - dot(a, a)) < allowed * std::sqrt(dot(a, a) / dot(b, b)) + allowed);
     }
@@ -54,8 +55,8 @@ TEST_CASE("a rotation is that of its seed and layer", "[attention]") {
 }
 
 TEST_CASE("no direction stands out after a rotation", "[attention]") {
-    // The coordinates of a unit vector turned at random have fourth moments near 3 / (width (width + 2)), those
-    // of a random direction; a single Hadamard round would leave them all equal in size.
+    // The coordinates of a unit vector turned at random have fourth moments near 3 / (width (width + 2)),
+    // those of a random direction; a single Hadamard round would leave them all equal in size.
     constexpr std::size_t width = 64;
     double fourth = 0;
     constexpr int seeds = 200;

@@ -25,11 +25,12 @@ using support::same_bits;
 // Samples layer 1 from position 105 on, layer 0 never.
 template <int bits = 2, class T = float>
 sketch_attention<bits, T> sampled(isa level = nullm::active_isa(), std::size_t least = 40) {
-    return {.sampler = {.seed = 11, .budget = {.share = 0.1F, .least = least}, .min_indexed = 90, .level = level},
-            .sinks = 3,
-            .window = 13,
-            .dense_every = 2,
-            .level = level};
+    return {
+        .sampler = {.seed = 11, .budget = {.share = 0.1F, .least = least}, .min_indexed = 90, .level = level},
+        .sinks = 3,
+        .window = 13,
+        .dense_every = 2,
+        .level = level};
 }
 
 template <int bits>
@@ -39,7 +40,8 @@ void check_any_batch(const clustered_keys& p) {
     for (const isa level : {isa::scalar, isa::avx2, isa::avx512, isa::vnni}) {
         if (level > nullm::detected_isa()) continue;
         for (const auto& [m, threads] : {std::pair{1, 2U}, {7, 5U}, {64, 1U}, {500, 2U}}) {
-            INFO(bits << " bits, " << name_of(level) << ", batches of " << m << ", " << threads << " threads");
+            INFO(bits << " bits, " << name_of(level) << ", batches of " << m << ", " << threads
+                      << " threads");
             CHECK(same_bits(output(sampled<bits>(level), p, static_cast<std::size_t>(m), threads), expected));
         }
     }
@@ -47,7 +49,8 @@ void check_any_batch(const clustered_keys& p) {
 
 }  // namespace
 
-TEST_CASE("sketch attention gives the same bits in any batch, on any threads and instruction set", "[attention]") {
+TEST_CASE("sketch attention gives the same bits in any batch, on any threads and instruction set",
+          "[attention]") {
     for (const auto& p :
          {clustered_keys(6, 2, 20, 430), clustered_keys(5, 1, 16, 300), clustered_keys(3, 3, 64, 300)}) {
         check_any_batch<1>(p);
@@ -56,7 +59,8 @@ TEST_CASE("sketch attention gives the same bits in any batch, on any threads and
     }
 }
 
-TEST_CASE("with a limit to the error, sketch attention gives the same bits in any batch, too", "[attention]") {
+TEST_CASE("with a limit to the error, sketch attention gives the same bits in any batch, too",
+          "[attention]") {
     const clustered_keys p(6, 2, 20, 430);
     auto how = sampled(isa::scalar, 20);
     how.error_limit = 0.3F;
@@ -160,7 +164,8 @@ TEST_CASE("a cache that interleaves its keys gives the same bits, only slower", 
     CHECK(same_bits(in_rows.o, interleaved.o));
 }
 
-TEST_CASE("what the certificate lets pass is within its limit, for all but one query in twenty", "[attention]") {
+TEST_CASE("what the certificate lets pass is within its limit, for all but one query in twenty",
+          "[attention]") {
     // Held out: nothing was fitted to these. Groups of one head, so that an estimate is of one error.
     constexpr float limit = 0.1F;
     const clustered_keys p(4, 4, 64, 1400, 9);
@@ -177,8 +182,8 @@ TEST_CASE("what the certificate lets pass is within its limit, for all but one q
         above += error > static_cast<double>(limit) ? 1 : 0;
     }
     const auto& counts = how.counts(s.state);
-    INFO(above << " of " << queries << " above the limit; " << counts.refined << " read more, " << counts.dense
-               << " all");
+    INFO(above << " of " << queries << " above the limit; " << counts.refined << " read more, "
+               << counts.dense << " all");
     CHECK(static_cast<double>(above) <= 0.05 * static_cast<double>(queries));
     CHECK(counts.refined > 0);
     CHECK(counts.dense < counts.queries);  // or it would say nothing

@@ -92,7 +92,8 @@ void check_unbiased(double least_cosine, double most_cosine) {
     const double mean = sum / seeds;
     const double deviation = std::sqrt(square / seeds - mean * mean);
     const double c = cosines / seeds;
-    INFO(bits << " bits: mean " << mean << ", exact " << exact << ", deviation " << deviation << ", cosine " << c);
+    INFO(bits << " bits: mean " << mean << ", exact " << exact << ", deviation " << deviation << ", cosine "
+              << c);
     // Rounding the scale to bf16 is symmetric, and far below the error of a single sketch.
     CHECK(std::fabs(mean - exact) < 4.5 * deviation / std::sqrt(static_cast<double>(seeds)));
     CHECK(spreads / seeds == Approx(x_square * (1 - c * c) / (width - 1)).epsilon(0.03));
@@ -126,7 +127,8 @@ void check_twins() {
 
 }  // namespace
 
-TEST_CASE("products with a sketch are unbiased over rotations, and as near as the paper says", "[attention]") {
+TEST_CASE("products with a sketch are unbiased over rotations, and as near as the paper says",
+          "[attention]") {
     check_unbiased<1>(0.78, 0.82);
     check_unbiased<2>(0.93, 0.96);
     check_unbiased<4>(0.99, 0.999);
@@ -150,7 +152,8 @@ TEST_CASE("one bit is the sign, and the scale leaves nothing along the grid poin
         CHECK(std::fabs(two[d]) <= 3);
         CHECK(std::fabs(four[d]) <= 15);
         const auto rest = [&](float scale, float grid) {
-            return (static_cast<double>(x[d]) - static_cast<double>(scale) * static_cast<double>(grid)) * static_cast<double>(grid);
+            return (static_cast<double>(x[d]) - static_cast<double>(scale) * static_cast<double>(grid)) *
+                   static_cast<double>(grid);
         };
         left[0] += rest(one.scale, one[d]);
         left[1] += rest(two.scale, two[d]);

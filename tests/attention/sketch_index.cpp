@@ -41,8 +41,8 @@ TEST_CASE("an index holds the codes of its keys, however they were appended", "[
     std::vector<std::int32_t> codes(2 * width);
     std::vector<std::int32_t> words(nullm::sketch_code<2>::words(width) * 16);
     for (const std::size_t i : {0U, 250U, 251U, 507U, 699U}) {
-        const std::int32_t scale = nullm::sketch_code<2>::encode(all.data() + i * width, width, codes.data(), words.data(),
-                                                          nullm::active_isa());
+        const std::int32_t scale = nullm::sketch_code<2>::encode(all.data() + i * width, width, codes.data(),
+                                                                 words.data(), nullm::active_isa());
         CHECK(whole.scale(5 + i) == scale);
         for (std::size_t d = 0; d < width; ++d)
             CHECK(whole.code_of(5 + i, d) == nullm::sketch_code<2>::code(words.data(), d));

@@ -33,7 +33,8 @@ void check_scores(std::size_t width, std::size_t groups, std::size_t queries) {
         }
     }
     std::vector<std::int8_t> q(queries * width);
-    for (auto& x : q) x = static_cast<std::int8_t>(random() % 6 == 0 ? 127 : static_cast<int>(random() % 255) - 127);
+    for (auto& x : q)
+        x = static_cast<std::int8_t>(random() % 6 == 0 ? 127 : static_cast<int>(random() % 255) - 127);
     std::vector<std::int32_t> scales(groups * 16);
     for (auto& x : scales) {
         const std::uint32_t scale = nullm::to_bf16(static_cast<float>(random() % 1000) / 500).bits;
@@ -52,7 +53,8 @@ void check_scores(std::size_t width, std::size_t groups, std::size_t queries) {
             std::int32_t sum = offsets[i];
             for (std::size_t d = 0; d < width; ++d) sum += 2 * fields[key * width + d] * q[i * width + d];
             const auto kept = static_cast<std::uint32_t>(scales[key]);
-            const float mean = nullm::scalar::rounded(static_cast<float>(sum) * std::bit_cast<float>(kept & 0xFFFF0000U));
+            const float mean =
+                nullm::scalar::rounded(static_cast<float>(sum) * std::bit_cast<float>(kept & 0xFFFF0000U));
             expected[i][key] = __builtin_fmaf(std::bit_cast<float>(kept << 16U), squares[i],
                                               nullm::scalar::rounded(mean * factors[i]));
         }
@@ -66,8 +68,8 @@ void check_scores(std::size_t width, std::size_t groups, std::size_t queries) {
             rows[i] = q.data() + i * width;
             to[i] = found[i].data();
         }
-        nullm::score_codes<bits>(level, queries, codes.data(), words, groups, scales.data(), rows, offsets.data(),
-                                 factors.data(), squares.data(), to);
+        nullm::score_codes<bits>(level, queries, codes.data(), words, groups, scales.data(), rows,
+                                 offsets.data(), factors.data(), squares.data(), to);
         INFO(bits << " bits, width " << width << ", groups " << groups << ", " << name_of(level));
         for (std::size_t i = 0; i < queries; ++i) REQUIRE(support::same_bits(found[i], expected[i]));
     }
@@ -120,7 +122,8 @@ TEST_CASE("sums, merged scores and histograms are the same on every instruction 
         std::vector<float> merged(n);
         NULLM_DISPATCH(level, merge_scores(3, scores.data(), n, heads, n, merged.data()));
         for (std::size_t j = 0; j < n; ++j) {
-            CHECK(merged[j] == std::max({scores[j] - heads[0], scores[n + j] - heads[1], scores[2 * n + j] - heads[2]}));
+            CHECK(merged[j] ==
+                  std::max({scores[j] - heads[0], scores[n + j] - heads[1], scores[2 * n + j] - heads[2]}));
         }
         for (const std::size_t step : {1U, 4U, 16U}) {
             std::vector<std::uint32_t> counts(64);
@@ -143,19 +146,22 @@ TEST_CASE("a key is kept iff its own draw is below its probability, which is tol
     std::vector<std::uint64_t> always(n / 64);
     always[1] = 1U << 5U;
     always[9] = std::uint64_t{1} << 63U;
-    const nullm::draw_key key{.seed = 0x123456789ULL, .stream = nullm::draw_stream::attention, .position = 4711, .repeat = 12};
+    const nullm::draw_key key{
+        .seed = 0x123456789ULL, .stream = nullm::draw_stream::attention, .position = 4711, .repeat = 12};
     const std::array<std::uint32_t, 4> counter{256 / 4, 4711, 12U << 8U, 5};
     for (const isa level : levels) {
         if (level > nullm::detected_isa()) continue;
         std::vector<std::uint32_t> kept(n);
         std::vector<float> u(n);
-        const std::size_t count = NULLM_DISPATCH(
-            level, choose_scores(scores.data(), n, threshold, least, always.data(), counter, {0x23456789U, 1}, kept.data(), u.data()));
+        const std::size_t count =
+            NULLM_DISPATCH(level, choose_scores(scores.data(), n, threshold, least, always.data(), counter,
+                                                {0x23456789U, 1}, kept.data(), u.data()));
         std::size_t at = 0;
         for (std::uint32_t j = 0; j < n; ++j) {
             const bool sure = j == 69 || j == 639;
             const double x = static_cast<double>(scores[j]) - static_cast<double>(threshold);
-            const double chance = sure ? 1 : std::min(1.0, std::max(static_cast<double>(least), x < -80 ? 0 : power(x)));
+            const double chance =
+                sure ? 1 : std::min(1.0, std::max(static_cast<double>(least), x < -80 ? 0 : power(x)));
             const auto draw = static_cast<double>(draw_uniform(key, 256 + j));
             const bool here = at < count && kept[at] == j;
             // The kernel's own rounding: 2^-17 of the logarithm's scale, 2^-24 of the grid.
@@ -173,8 +179,8 @@ TEST_CASE("a key is kept iff its own draw is below its probability, which is tol
         CHECK(count < 500);
         std::vector<std::uint32_t> twin_kept(n);
         std::vector<float> twin(n);
-        CHECK(nullm::scalar::choose_scores(scores.data(), n, threshold, least, always.data(), counter, {0x23456789U, 1},
-                                           twin_kept.data(), twin.data()) == count);
+        CHECK(nullm::scalar::choose_scores(scores.data(), n, threshold, least, always.data(), counter,
+                                           {0x23456789U, 1}, twin_kept.data(), twin.data()) == count);
         CHECK(twin_kept == kept);
         CHECK(support::same_bits(twin, u));
     }
@@ -184,7 +190,8 @@ TEST_CASE("logarithms of probabilities are right to a float's digits, and 0 for 
     std::vector<float> u(1024);
     std::mt19937 random(3);
     for (std::size_t i = 0; i < u.size(); ++i)
-        u[i] = static_cast<float>(1 + random() % (1U << (1 + i % 24))) * std::ldexp(1.0F, -static_cast<int>(1 + i % 24));
+        u[i] = static_cast<float>(1 + random() % (1U << (1 + i % 24))) *
+               std::ldexp(1.0F, -static_cast<int>(1 + i % 24));
     u[7] = 1;
     for (const isa level : levels) {
         if (level > nullm::detected_isa()) continue;

@@ -39,7 +39,8 @@ std::vector<nullm::key_selection> choose(const sketch_sampler<bits>& sampler,
                                          std::size_t kv_head = 0, std::size_t position = 5000) {
     typename sketch_sampler<bits>::scratch scratch;
     std::vector<nullm::key_selection> chosen(q.rows);
-    const nullm::key_query query{.layer = layer, .kv_head = kv_head, .position = position, .limit = limit, .q = q};
+    const nullm::key_query query{
+        .layer = layer, .kv_head = kv_head, .position = position, .limit = limit, .q = q};
     sampler.select(index, query, chosen, scratch);
     for (std::size_t i = 0; i < q.rows; ++i) {
         const std::vector<float> dots(chosen[i].positions.size());
@@ -149,13 +150,15 @@ void check_rates() {
 
 }  // namespace
 
-TEST_CASE("numerator and denominator are unbiased given the sketches, for every head of a group", "[attention]") {
+TEST_CASE("numerator and denominator are unbiased given the sketches, for every head of a group",
+          "[attention]") {
     check_unbiased<1>();
     check_unbiased<2>();
     check_unbiased<4>();
 }
 
-TEST_CASE("a key is chosen as often as its surprisal says, and independently of its neighbour", "[attention]") {
+TEST_CASE("a key is chosen as often as its surprisal says, and independently of its neighbour",
+          "[attention]") {
     check_rates<1>();
     check_rates<2>();
     check_rates<4>();
@@ -178,7 +181,8 @@ TEST_CASE("a sketch index depends on the keys alone, not on batches, threads, in
     REQUIRE(wanted[0].positions.front() >= 4);
 
     for (const unsigned threads : {1U, 2U, 5U}) {
-        for (const auto level : {nullm::isa::scalar, nullm::isa::avx2, nullm::isa::avx512, nullm::isa::vnni}) {
+        for (const auto level :
+             {nullm::isa::scalar, nullm::isa::avx2, nullm::isa::avx512, nullm::isa::vnni}) {
             for (const std::size_t batch : {1U, 7U, 300U}) {
                 if (level > nullm::detected_isa()) continue;
                 nullm::thread_pool pool(threads);
@@ -223,11 +227,13 @@ TEST_CASE("what a query chooses does not depend on keys that come later", "[atte
     CHECK(choose(sampler, index, q.part(0, 1), 4)[0].positions.empty());
 }
 
-TEST_CASE("sketches choose keys without direction always, and queries without one choose all keys", "[attention]") {
+TEST_CASE("sketches choose keys without direction always, and queries without one choose all keys",
+          "[attention]") {
     constexpr std::size_t n = 400;
     nullm::thread_pool pool(1);
     cloud all(n, 1, 31);
-    for (const std::size_t p : {0, 17, 299}) std::fill_n(all.keys.begin() + static_cast<long>(p * size), size, 0.0F);
+    for (const std::size_t p : {0, 17, 299})
+        std::fill_n(all.keys.begin() + static_cast<long>(p * size), size, 0.0F);
     const sketch_sampler<> sampler{.budget = {.least = 40}};
     sketch_sampler<>::index index(sampler, shape_of(2, 1), 4);
     sampler.append(index, 0, all.part(0, 200), pool);
@@ -240,7 +246,8 @@ TEST_CASE("sketches choose keys without direction always, and queries without on
         REQUIRE(at != chosen.positions.end());
         CHECK(chosen.surprisal[static_cast<std::size_t>(at - chosen.positions.begin())] == 0.0F);
     }
-    for (const float bad : {0.0F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    for (const float bad :
+         {0.0F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
         std::fill_n(q.keys.begin(), size, bad);  // one of the two is enough
         const auto everything = choose(sampler, index, q.part(0, 2), 250);
         for (const auto& head : everything) {
@@ -258,8 +265,9 @@ TEST_CASE("a sketch sampler refuses a floor and a share that are none", "[attent
                           Catch::Contains("sketch sampler: expected a floor from 2^-20 to 1"));
     }
     for (const float bad : {-0.1F, 1.1F, std::numeric_limits<float>::quiet_NaN()}) {
-        CHECK_THROWS_AS(sketch_sampler<>::index(sketch_sampler<>{.budget = {.share = bad}}, shape_of(1, 1), 0),
-                        nullm::error);
+        CHECK_THROWS_AS(
+            sketch_sampler<>::index(sketch_sampler<>{.budget = {.share = bad}}, shape_of(1, 1), 0),
+            nullm::error);
     }
 }
 

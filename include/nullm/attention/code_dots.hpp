@@ -13,7 +13,8 @@ namespace nullm::inline NULLM_ABI::scalar {
 inline i32x16 dot_codes(i32x16 sum, i32x16 codes, const std::int8_t* x) {
     for (std::size_t l = 0; l < 16; ++l) {
         const auto word = static_cast<std::uint32_t>(codes.lane[l]);
-        for (std::size_t b = 0; b < 4; ++b) sum.lane[l] += static_cast<std::int32_t>(word >> 8 * b & 255U) * x[b];
+        for (std::size_t b = 0; b < 4; ++b)
+            sum.lane[l] += static_cast<std::int32_t>(word >> 8 * b & 255U) * x[b];
     }
     return sum;
 }

@@ -52,8 +52,8 @@ concept KeepsIndex = std::copyable<typename A::snapshot> &&
     { attention.restore(state, saved) } -> std::same_as<void>;
 };
 
-/// Picks single keys out of the cache in some layers, which should hold them in rows there (kv_cache): whether
-/// it does, by layer. Optional; an attention reads a cache of either kind.
+/// Picks single keys out of the cache in some layers, which should hold them in rows there (kv_cache):
+/// whether it does, by layer. Optional; an attention reads a cache of either kind.
 template <class A>
 concept PicksKeys = requires(const A attention, std::size_t layer) {
     { attention.picks_keys(layer) } -> std::same_as<bool>;
@@ -64,7 +64,8 @@ template <HasCacheType A>
 kv_cache<typename A::cache_type> make_cache(const A& attention, kv_shape shape, std::size_t capacity) {
     std::vector<bool> rows;
     if constexpr (PicksKeys<A>) {
-        for (std::size_t layer = 0; layer < shape.layers; ++layer) rows.push_back(attention.picks_keys(layer));
+        for (std::size_t layer = 0; layer < shape.layers; ++layer)
+            rows.push_back(attention.picks_keys(layer));
     }
     return {shape, capacity, std::move(rows)};
 }

@@ -55,9 +55,9 @@ struct exact_attention {
         state(const exact_attention&, const attention_shape& shape) : heads(shape.heads) {}
 
         std::size_t heads;
-        aligned_vector<float> maximum;  // (row, head, chunk)
-        aligned_vector<float> total;    // (row, head, chunk)
-        aligned_vector<float> partial;  // (row, head, chunk, value stride)
+        aligned_vector<float> maximum;               // (row, head, chunk)
+        aligned_vector<float> total;                 // (row, head, chunk)
+        aligned_vector<float> partial;               // (row, head, chunk, value stride)
         std::vector<aligned_vector<T>> interleaved;  // of each range of tasks: one chunk's keys
     };
 
@@ -117,7 +117,8 @@ struct exact_attention {
                 const std::size_t block = task / chunks / shape.kv_heads;
                 const T* keys = cache.keys(chunk, layer, kv_head);
                 if (in_rows) keys = interleave(keys, cache, scratch.interleaved[begin / grain]);
-                attend_block(scratch, layer, kv_head, keys, chunk, chunks, q, first, block * block_rows, cache);
+                attend_block(scratch, layer, kv_head, keys, chunk, chunks, q, first, block * block_rows,
+                             cache);
             }
         });
         const std::size_t merges = q.rows * scratch.heads;
@@ -135,7 +136,8 @@ struct exact_attention {
             });
     }
 
-    // A chunk's keys as [16 groups][head_size][16 keys], from rows. Those not yet stored are whatever is there.
+    // A chunk's keys as [16 groups][head_size][16 keys], from rows. Those not yet stored are whatever is
+    // there.
     static const T* interleave(const T* rows, const kv_cache<T>& cache, aligned_vector<T>& to) {
         const std::size_t size = cache.shape().head_size;
         const std::size_t stride = cache.value_stride();
@@ -152,8 +154,8 @@ struct exact_attention {
     }
 
     // One KV head's queries of a block of rows over one chunk, four at a time.
-    void attend_block(state& scratch, std::size_t layer, std::size_t kv_head, const T* keys, std::size_t chunk,
-                      std::size_t chunks, matrix_view<const float> q, std::size_t first,
+    void attend_block(state& scratch, std::size_t layer, std::size_t kv_head, const T* keys,
+                      std::size_t chunk, std::size_t chunks, matrix_view<const float> q, std::size_t first,
                       std::size_t first_row, const kv_cache<T>& cache) const {
         const auto& shape = cache.shape();
         const std::size_t group = scratch.heads / shape.kv_heads;

@@ -21,7 +21,8 @@ struct key_budget {
 };
 
 /// Scores s, counted in steps of an eighth from 0 down to -32, to find the t in [-32, 0] for which the sum of
-/// min(1, max(floor, e^(s - t))) is a given number: counts suffice, since e^s varies by an eighth within a step.
+/// min(1, max(floor, e^(s - t))) is a given number: counts suffice, since e^s varies by an eighth within a
+/// step.
 struct score_histogram {
     static constexpr std::size_t bins = 256;
     static constexpr float per_unit = 8;

@@ -17,7 +17,8 @@ struct cached_key {
         const std::size_t at = position % kv_cache<T>::chunk_positions;
         const T* keys = cache.keys(position / kv_cache<T>::chunk_positions, layer, kv_head);
         const bool in_rows = cache.keys_in_rows(layer);
-        first = keys + (in_rows ? at * cache.value_stride() : at / 16 * 16 * cache.shape().head_size + at % 16);
+        first =
+            keys + (in_rows ? at * cache.value_stride() : at / 16 * 16 * cache.shape().head_size + at % 16);
         stride = in_rows ? 1 : 16;
     }
     float operator[](std::size_t d) const { return to_float(first[d * stride]); }

@@ -41,9 +41,10 @@ struct kv_shape {
 /// one thread).
 ///
 /// A chunk holds, for each (layer, KV head), the values as [256][head_size rounded up to 16], the padding
-/// being zero, and the keys in one of two ways, chosen by layer. Where all keys are read they are interleaved,
-/// [16 groups][head_size][16 keys]: lanes are keys, so scores need no horizontal sum. Where a few are picked
-/// out they lie in rows, as the values do: a key interleaved touches as much memory as sixteen.
+/// being zero, and the keys in one of two ways, chosen by layer. Where all keys are read they are
+/// interleaved, [16 groups][head_size][16 keys]: lanes are keys, so scores need no horizontal sum. Where a
+/// few are picked out they lie in rows, as the values do: a key interleaved touches as much memory as
+/// sixteen.
 template <CacheElement T>
 class kv_cache {
  public:
@@ -51,9 +52,9 @@ class kv_cache {
     static constexpr std::size_t chunk_positions = 256;
     static constexpr std::size_t group_keys = 16;
 
-    /// An empty cache for at most `capacity` positions; allocates nothing yet. Layer l has its keys in rows iff
-    /// l < rows.size() and rows[l].
-    /// Throws error for an empty shape, or one whose chunk would not fit the address space.
+    /// An empty cache for at most `capacity` positions; allocates nothing yet. Layer l has its keys in rows
+    /// iff l < rows.size() and rows[l]. Throws error for an empty shape, or one whose chunk would not fit the
+    /// address space.
     kv_cache(kv_shape shape, std::size_t capacity, std::vector<bool> rows = {})
         : shape_(shape), capacity_(capacity), rows_(std::move(rows)) {
         constexpr std::size_t most = 1U << 20U;  // of each factor: the products below fit 64 bits
@@ -129,7 +130,8 @@ class kv_cache {
     }
 
     /// Takes over the positions of another cache by sharing its chunks; the own capacity stays.
-    /// Throws error if the shapes or their keys' places differ, or the positions exceed capacity(); nothing has changed then.
+    /// Throws error if the shapes or their keys' places differ, or the positions exceed capacity(); nothing
+    /// has changed then.
     void adopt(const kv_cache& other) {
         if (!(other.shape_ == shape_))
             throw error("kv cache", "a snapshot of the same model", "another shape");

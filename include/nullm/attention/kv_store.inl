@@ -5,7 +5,8 @@ namespace nullm::inline NULLM_ABI::NULLM_ISA {
 /// row[0 .. size rounded up to 16) = x, then zeros.
 template <class T>
 void store_row(const float* x, std::size_t size, T* row) {
-    for (std::size_t d = 0; d < size; d += 16) store(row + d, load_partial(x + d, size - d < 16 ? size - d : 16));
+    for (std::size_t d = 0; d < size; d += 16)
+        store(row + d, load_partial(x + d, size - d < 16 ? size - d : 16));
 }
 
 /// lane[0], lane[16], lane[32] ... = x.

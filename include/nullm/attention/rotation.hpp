@@ -24,8 +24,8 @@ class rotation {
 
     rotation(std::size_t size, std::uint64_t seed, std::size_t layer)
         : size_(size), width_(padded(size)), signs_(rounds * width_) {
-        // A negative position, and no first repeat: draws keyed by a query's position never meet these, nor do
-        // those of hyperplanes.
+        // A negative position, and no first repeat: draws keyed by a query's position never meet these, nor
+        // do those of hyperplanes.
         const draw_key key{.seed = seed,
                            .stream = draw_stream::attention,
                            .position = -1 - static_cast<std::int64_t>(layer),

@@ -39,8 +39,9 @@ namespace nullm::inline NULLM_ABI {
 /// cache: truncate() keeps what it does not touch, and drops all if it reaches into the range of the mean.
 ///
 /// The error of a head is estimated from the keys it has read, by the delta method and as if they had been
-/// chosen independently (a sketch_sampler's are): Var o = sum w^2 (1 - u) |v - o|^2 over w the weights that mix
-/// o. It rests on the query, its position and what was chosen alone, so the decision what to read does, too.
+/// chosen independently (a sketch_sampler's are): Var o = sum w^2 (1 - u) |v - o|^2 over w the weights that
+/// mix o. It rests on the query, its position and what was chosen alone, so the decision what to read does,
+/// too.
 ///
 /// Cost of a sampled query head: the sampler's, and 2 head_size fma for each key read; heads of a group that
 /// chose the same keys share their loads. The layers that are sampled want their keys in rows (picks_keys).
@@ -139,13 +140,13 @@ struct sampled_attention {
         std::vector<std::uint32_t> positions;  // sinks, chosen keys, window: what a tile of heads reads
         std::vector<const T*> keys;            // of each of these
         std::vector<const T*> values;
-        aligned_vector<T> picked;      // keys copied out of a cache that interleaves them
-        aligned_vector<float> q;       // (head of the tile, value stride)
-        aligned_vector<float> dots;    // (head of the tile, position read), then the weights
-        std::vector<float> centred;         // products of a head with the chosen keys, centred
-        aligned_vector<float> surprisal;    // (head of the tile, position read)
-        aligned_vector<float> variances;    // of each position read
-        std::vector<float> effective;       // of each query head of the group
+        aligned_vector<T> picked;         // keys copied out of a cache that interleaves them
+        aligned_vector<float> q;          // (head of the tile, value stride)
+        aligned_vector<float> dots;       // (head of the tile, position read), then the weights
+        std::vector<float> centred;       // products of a head with the chosen keys, centred
+        aligned_vector<float> surprisal;  // (head of the tile, position read)
+        aligned_vector<float> variances;  // of each position read
+        std::vector<float> effective;     // of each query head of the group
         sampling_counts counts;
     };
 
@@ -227,8 +228,8 @@ struct sampled_attention {
         }
     }
 
-    // All heads of a group over what they chose; `how` weighs it, nothing where all keys are read. Returns the
-    // largest estimated error of a head.
+    // All heads of a group over what they chose; `how` weighs it, nothing where all keys are read. Returns
+    // the largest estimated error of a head.
     float attend_heads(const state& s, task_memory& m, const key_query& query, const S* how,
                        const kv_cache<T>& cache, float* o) const {
         float error = 0;

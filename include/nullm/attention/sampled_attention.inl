@@ -92,7 +92,8 @@ float spread_picked(const T* const* values, const float* variances, std::size_t 
         f32x16 square = zeros();
         for (std::size_t d = 0; d < head_size; d += 16) {
             // What pads a value is 0, and so is what pads o here.
-            const f32x16 apart = sub(load(values[j] + d), load_partial(o + d, head_size - d < 16 ? head_size - d : 16));
+            const f32x16 apart =
+                sub(load(values[j] + d), load_partial(o + d, head_size - d < 16 ? head_size - d : 16));
             square = fma(apart, apart, square);
         }
         sum = fma(splat(variances[j]), square, sum);
@@ -129,7 +130,8 @@ void mix_picked(const T* const* values, std::size_t count, const float* const* w
     for (int i = 0; i < queries; ++i) {
         for (int n = 0; n < vectors; ++n) {
             const std::size_t at = offset + 16 * static_cast<std::size_t>(n);
-            store_partial(o[i] + at, div(sum[i][n], splat(total[i])), head_size - at < 16 ? head_size - at : 16);
+            store_partial(o[i] + at, div(sum[i][n], splat(total[i])),
+                          head_size - at < 16 ? head_size - at : 16);
         }
     }
 }

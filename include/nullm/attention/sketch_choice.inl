@@ -46,15 +46,16 @@ inline void count_scores(const float* scores, std::size_t count, std::size_t ste
         const f32x16 at = mul(load(scores + j), splat(-per_unit));
         std::int32_t bin[16];
         // Truncation: half below, rounded.
-        store(bin, round_to_int(min(max(sub(at, splat(0.5F)), zeros()), splat(static_cast<float>(bins - 1)))));
+        store(bin,
+              round_to_int(min(max(sub(at, splat(0.5F)), zeros()), splat(static_cast<float>(bins - 1)))));
         for (std::size_t l = j / 16 % step; l < 16; l += step) ++counts[bin[l]];
     }
 }
 
 /// Keeps key j of `count`, a multiple of 64, iff its draw r is below its probability
-/// u = min(1, max(least, power(scores[j] - threshold))), on a grid of 2^-24; those whose bit in `always` is set
-/// with u = 1. Key j draws number j of the runs that begin with `counter`. Writes the kept ones' numbers, in
-/// order, and u; returns how many.
+/// u = min(1, max(least, power(scores[j] - threshold))), on a grid of 2^-24; those whose bit in `always` is
+/// set with u = 1. Key j draws number j of the runs that begin with `counter`. Writes the kept ones' numbers,
+/// in order, and u; returns how many.
 inline std::size_t choose_scores(const float* scores, std::size_t count, float threshold, float least,
                                  const std::uint64_t* always, std::array<std::uint32_t, 4> counter,
                                  std::array<std::uint32_t, 2> key, std::uint32_t* kept, float* u) {
@@ -67,8 +68,7 @@ inline std::size_t choose_scores(const float* scores, std::size_t count, float t
         const std::uint64_t certain = always[j / 64];
         for (std::size_t run = 0; run < 4; ++run) {
             const std::size_t first = j + 16 * run;
-            const f32x16 chance =
-                power(sub(load(scores + first), splat(threshold)), least_bits, most_bits);
+            const f32x16 chance = power(sub(load(scores + first), splat(threshold)), least_bits, most_bits);
             const f32x16 limit = to_float(round_to_int(mul(chance, splat(0x1p24F))));
             const f32x16 draw = to_float(shift_right_logical<8>(draws[run]));
             const auto sure = static_cast<std::uint32_t>(certain >> 16 * run & 0xFFFFU);
@@ -86,8 +86,8 @@ inline std::size_t choose_scores(const float* scores, std::size_t count, float t
     return n;
 }
 
-/// out[j] = -log u[j] of `count` normal numbers up to 1, within 2e-7 (1 - log u); 0 for 1. Both arrays reach to
-/// the next multiple of 16.
+/// out[j] = -log u[j] of `count` normal numbers up to 1, within 2e-7 (1 - log u); 0 for 1. Both arrays reach
+/// to the next multiple of 16.
 inline void negative_logs(const float* u, std::size_t count, float* out) {
     constexpr std::int32_t half_root = 0x3F3504F3;  // the bits of sqrt(1/2)
     for (std::size_t j = 0; j < count; j += 16) {

@@ -17,10 +17,11 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// After RaBitQ (Gao and Long, SIGMOD 2024, arXiv 2405.12497; several bits: arXiv 2409.09913). A rotated vector
-/// x is stored as the nearest direction g on a grid of odd numbers, 2^bits a coordinate; one bit is the sign
-/// alone, SimHash (Charikar 2002). With c the cosine of x and g (about .80, .94 and .995 for 1, 2 and 4 bits),
-/// what is known of a product x . y is its mean and its spread over rotations that leave g as it is:
+/// After RaBitQ (Gao and Long, SIGMOD 2024, arXiv 2405.12497; several bits: arXiv 2409.09913). A rotated
+/// vector x is stored as the nearest direction g on a grid of odd numbers, 2^bits a coordinate; one bit is
+/// the sign alone, SimHash (Charikar 2002). With c the cosine of x and g (about .80, .94 and .995 for 1, 2
+/// and 4 bits), what is known of a product x . y is its mean and its spread over rotations that leave g as it
+/// is:
 ///   scale g . y,              scale = g . x / |g|^2
 ///   spread |y|^2, a variance; spread = |x|^2 (1 - c^2) / (width - 1)
 /// RaBitQ divides the mean by c^2, which makes it unbiased for a given x; to choose keys by, mean and spread
@@ -35,11 +36,11 @@ struct sketch_code {
     /// Words a vector of `width` elements, a multiple of 32.
     static std::size_t words(std::size_t width) { return width / per_word; }
 
-    /// Writes word w of x to out[16 w] - sixteen vectors lie side by side - and returns scale and spread, both
-    /// as bf16, the scale in the upper half; 0 for an x of no direction, or one too short or long for its square.
-    /// Coordinate 4 (8 / bits) w + 4 f + b is field f, from the low bits on, of byte b of word w: what one mask
-    /// leaves are four neighbours. `codes` is scratch memory of 2 width elements. Cost: up to 8 x 5 width
-    /// operations.
+    /// Writes word w of x to out[16 w] - sixteen vectors lie side by side - and returns scale and spread,
+    /// both as bf16, the scale in the upper half; 0 for an x of no direction, or one too short or long for
+    /// its square. Coordinate 4 (8 / bits) w + 4 f + b is field f, from the low bits on, of byte b of word w:
+    /// what one mask leaves are four neighbours. `codes` is scratch memory of 2 width elements. Cost: up to 8
+    /// x 5 width operations.
     static std::int32_t encode(const float* x, std::size_t width, std::int32_t* codes, std::int32_t* out,
                                isa level) {
         const float square = NULLM_DISPATCH(level, square_length(x, width));
@@ -58,7 +59,7 @@ struct sketch_code {
             float dot = 0;
             float length = 1;
             NULLM_DISPATCH(level, round_to_grid<bits>(x, width, factor * normal_step * deviation,
-                                                               best_dot == 0 ? best : other, dot, length));
+                                                      best_dot == 0 ? best : other, dot, length));
             if (best_dot == 0) {
                 best_dot = dot;
                 best_square = length;
@@ -81,7 +82,9 @@ struct sketch_code {
     static float scale(std::int32_t kept) {
         return std::bit_cast<float>(static_cast<std::uint32_t>(kept) & 0xFFFF0000U);
     }
-    static float spread(std::int32_t kept) { return std::bit_cast<float>(static_cast<std::uint32_t>(kept) << 16U); }
+    static float spread(std::int32_t kept) {
+        return std::bit_cast<float>(static_cast<std::uint32_t>(kept) << 16U);
+    }
 
     /// The code of coordinate d in words at in[16 w].
     static std::int32_t code(const std::int32_t* in, std::size_t d) {

@@ -15,9 +15,9 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// Codes, scales and spreads (sketch_code.hpp) of the keys at positions [first, end()), in chunks of 256 positions that
-/// copies share until one of them is written, as in kv_cache. Per key: bits x width / 8 bytes of code and 4 of
-/// scale and spread.
+/// Codes, scales and spreads (sketch_code.hpp) of the keys at positions [first, end()), in chunks of 256
+/// positions that copies share until one of them is written, as in kv_cache. Per key: bits x width / 8 bytes
+/// of code and 4 of scale and spread.
 template <int bits>
 class sketch_index {
  public:
@@ -30,7 +30,8 @@ class sketch_index {
     std::size_t end() const { return end_; }
     /// Bytes referred to, shared ones included.
     std::size_t bytes() const {
-        return chunks_.size() * (sizeof(chunk) + chunk_positions * code::words(width_) * sizeof(std::int32_t));
+        return chunks_.size() *
+               (sizeof(chunk) + chunk_positions * code::words(width_) * sizeof(std::int32_t));
     }
 
     /// Makes positions [end(), n) writable: allocates what is missing, copies what is shared.
@@ -67,8 +68,8 @@ class sketch_index {
 
     /// Proxy logits of chunk c's first `groups` x 16 positions for up to four queries: sketch_scan.inl.
     void score(std::size_t c, std::size_t groups, std::size_t queries, const std::int8_t* const* q,
-               const std::int32_t* offset, const float* factor, const float* square,
-               float* const* scores, isa level) const {
+               const std::int32_t* offset, const float* factor, const float* square, float* const* scores,
+               isa level) const {
         score_codes<bits>(level, queries, chunks_[c]->codes.data(), code::words(width_), groups,
                           chunks_[c]->scale.data(), q, offset, factor, square, scores);
     }
@@ -82,9 +83,9 @@ class sketch_index {
     /// A position's code of coordinate d.
     std::int32_t code_of(std::size_t position, std::size_t d) const {
         const std::size_t at = position % chunk_positions;
-        return code::code(chunks_[position / chunk_positions]->codes.data() +
-                              at / 16 * 16 * code::words(width_) + at % 16,
-                          d);
+        return code::code(
+            chunks_[position / chunk_positions]->codes.data() + at / 16 * 16 * code::words(width_) + at % 16,
+            d);
     }
 
     /// The same keys at the same positions. What is shared does not count.

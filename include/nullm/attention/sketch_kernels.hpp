@@ -26,10 +26,12 @@ void score_codes(isa level, std::size_t queries, const std::int32_t* codes, std:
                  const std::int32_t* offset, const float* factor, const float* square, float* const* scores) {
 #if defined(__x86_64__)
     if (level == isa::vnni) {
-        return vnni::score_codes<bits>(queries, codes, words, groups, scales, q, offset, factor, square, scores);
+        return vnni::score_codes<bits>(queries, codes, words, groups, scales, q, offset, factor, square,
+                                       scores);
     }
 #endif
-    NULLM_DISPATCH(level, score_codes<bits>(queries, codes, words, groups, scales, q, offset, factor, square, scores));
+    NULLM_DISPATCH(
+        level, score_codes<bits>(queries, codes, words, groups, scales, q, offset, factor, square, scores));
 }
 
 }  // namespace nullm::inline NULLM_ABI

@@ -26,20 +26,21 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// Poisson sampling by proxy logits. Every centred key is kept as its rotation (rotation.hpp) in `bits` bits a
-/// coordinate with a scale (sketch_code.hpp; 1 bit is SimHash). For a query the sketches of all keys are read
-/// in order; what they know of a logit is a mean and a variance, and the proxy s is their sum: e^s is the root of
-/// the mean square of e^logit, which is what a choice in proportion should follow. With S_h the sum of a head's e^s, a key is read
-/// with probability u = min(1, max(floor, e^(max_h(s_h - log S_h) - t))), each independently of the others, by
-/// draws from (seed, layer, KV head, position of the query, position of the key) alone; t is set so that the
-/// budget is read in the mean. A key that is read serves all heads of the group: for each the choice is a
-/// Poisson sample with this u, which is exact whatever the sketch says, so numerator and denominator are
-/// unbiased given the sketches. Where the sketch is good, u is nearly the optimal choice, in proportion to the
-/// largest weight any head gives the key; `floor` bounds what a key that it misjudges can weigh.
+/// Poisson sampling by proxy logits. Every centred key is kept as its rotation (rotation.hpp) in `bits` bits
+/// a coordinate with a scale (sketch_code.hpp; 1 bit is SimHash). For a query the sketches of all keys are
+/// read in order; what they know of a logit is a mean and a variance, and the proxy s is their sum: e^s is
+/// the root of the mean square of e^logit, which is what a choice in proportion should follow. With S_h the
+/// sum of a head's e^s, a key is read with probability u = min(1, max(floor, e^(max_h(s_h - log S_h) - t))),
+/// each independently of the others, by draws from (seed, layer, KV head, position of the query, position of
+/// the key) alone; t is set so that the budget is read in the mean. A key that is read serves all heads of
+/// the group: for each the choice is a Poisson sample with this u, which is exact whatever the sketch says,
+/// so numerator and denominator are unbiased given the sketches. Where the sketch is good, u is nearly the
+/// optimal choice, in proportion to the largest weight any head gives the key; `floor` bounds what a key that
+/// it misjudges can weigh.
 ///
-/// Cost of a group: head_size products of a byte a key and head, about as much again for a draw a key, and three
-/// passes over the scores. Per KV head and key bits x head_size / 8 + 4 bytes, head_size rounded up to a power
-/// of two, 32 at least.
+/// Cost of a group: head_size products of a byte a key and head, about as much again for a draw a key, and
+/// three passes over the scores. Per KV head and key bits x head_size / 8 + 4 bytes, head_size rounded up to
+/// a power of two, 32 at least.
 template <int bits = 2>
 struct sketch_sampler {
     std::uint64_t seed = 0;
@@ -70,7 +71,8 @@ struct sketch_sampler {
     /// See AppendsKeys.
     void append(index& kept, std::size_t layer, matrix_view<const float> keys, thread_pool& pool) const;
 
-    /// See SelectsKeys. All heads choose the same keys; all keys, if one of the queries is zero or not finite.
+    /// See SelectsKeys. All heads choose the same keys; all keys, if one of the queries is zero or not
+    /// finite.
     void select(const index& kept, const key_query& query, std::span<key_selection> chosen,
                 scratch& s) const {
         const sketch_index<bits>& keys = kept.of(query.layer, query.kv_head);
@@ -97,8 +99,8 @@ struct sketch_sampler {
             const float sum = NULLM_DISPATCH(level, sum_powers(scores, count, most));
             s.levels[i] = most + static_cast<float>(portable_log(static_cast<double>(sum)));
         }
-        NULLM_DISPATCH(level, merge_scores(heads, s.scores.data(), count, s.levels.data(), count,
-                                           s.scores.data()));
+        NULLM_DISPATCH(level,
+                       merge_scores(heads, s.scores.data(), count, s.levels.data(), count, s.scores.data()));
 
         // Of many keys, some suffice to find the threshold.
         const std::size_t step = std::clamp<std::size_t>(std::bit_floor(count / 2048), 1, 16);
@@ -123,7 +125,8 @@ struct sketch_sampler {
     /// See WeighsKeys: select() knows.
     void weigh(const index&, const key_query&, std::size_t, std::span<const float> dots, scratch& s,
                key_selection& chosen) const {
-        chosen.surprisal.assign(s.surprisal.begin(), s.surprisal.begin() + static_cast<std::ptrdiff_t>(dots.size()));
+        chosen.surprisal.assign(s.surprisal.begin(),
+                                s.surprisal.begin() + static_cast<std::ptrdiff_t>(dots.size()));
     }
 
  private:
@@ -153,13 +156,15 @@ struct sketch_sampler {
             s.offsets[i] = -sketch_code<bits>::top * sum;
             // Logits are products over sqrt(size): their variances, over size.
             const float square = NULLM_DISPATCH(level, square_length(s.rotated.data(), width));
-            s.squares[i] = std::min(square, std::numeric_limits<float>::max()) / static_cast<float>(turn.size());
+            s.squares[i] =
+                std::min(square, std::numeric_limits<float>::max()) / static_cast<float>(turn.size());
             s.factors[i] = most / 127.0F / std::sqrt(static_cast<float>(turn.size()));
         }
         return true;
     }
 
-    static void choose_all(std::size_t first, std::size_t limit, std::span<key_selection> chosen, scratch& s) {
+    static void choose_all(std::size_t first, std::size_t limit, std::span<key_selection> chosen,
+                           scratch& s) {
         s.surprisal.assign(limit - first, 0.0F);
         for (key_selection& c : chosen) {
             c.positions.resize(limit - first);
@@ -206,15 +211,14 @@ struct sketch_sampler {
         const auto position = static_cast<std::uint64_t>(query.position);
         const auto head = static_cast<std::uint32_t>(query.layer * kept.kv_heads_ + query.kv_head);
         // As draw_block() has it: key j's draw is draw_u32({seed, attention, position, head}, j).
-        const std::array<std::uint32_t, 4> counter{
-            static_cast<std::uint32_t>(begin / 4), static_cast<std::uint32_t>(position),
-            static_cast<std::uint32_t>(position >> 32U) ^ head << 8U,
-            static_cast<std::uint32_t>(draw_stream::attention)};
+        const std::array<std::uint32_t, 4> counter{static_cast<std::uint32_t>(begin / 4),
+                                                   static_cast<std::uint32_t>(position),
+                                                   static_cast<std::uint32_t>(position >> 32U) ^ head << 8U,
+                                                   static_cast<std::uint32_t>(draw_stream::attention)};
         std::size_t n = NULLM_DISPATCH(
-            level,
-            choose_scores(s.scores.data(), count, threshold, floor, s.always.data(), counter,
-                          {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32U)},
-                          s.kept.data(), s.chances.data()));
+            level, choose_scores(s.scores.data(), count, threshold, floor, s.always.data(), counter,
+                                 {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32U)},
+                                 s.kept.data(), s.chances.data()));
         // Positions before the first and from the limit on had their draws, too.
         std::size_t before = 0;
         for (std::size_t j = 0; j < n; ++j) {
@@ -249,11 +253,13 @@ class sketch_sampler<bits>::index {
             throw error("sketch sampler", "a floor from 2^-20 to 1", std::to_string(sampler.floor));
         }
         if (!(sampler.budget.share >= 0 && sampler.budget.share <= 1)) {
-            throw error("sketch sampler", "a share of keys from 0 to 1", std::to_string(sampler.budget.share));
+            throw error("sketch sampler", "a share of keys from 0 to 1",
+                        std::to_string(sampler.budget.share));
         }
         constexpr std::size_t most = std::size_t{1} << 24U;  // heads of all layers: they number the draws
         if (sketches_.size() >= most) {
-            throw error("sketch sampler", "fewer than 2^24 layers x KV heads", std::to_string(sketches_.size()));
+            throw error("sketch sampler", "fewer than 2^24 layers x KV heads",
+                        std::to_string(sketches_.size()));
         }
     }
 
@@ -286,7 +292,7 @@ class sketch_sampler<bits>::index {
 
     std::size_t kv_heads_;
     std::size_t head_size_;
-    std::vector<sketch_index<bits>> sketches_;               // (layer, KV head)
+    std::vector<sketch_index<bits>> sketches_;                // (layer, KV head)
     std::vector<std::shared_ptr<const rotation>> rotations_;  // of each layer
 };
 
@@ -306,19 +312,20 @@ void sketch_sampler<bits>::append(index& kept, std::size_t layer, matrix_view<co
     constexpr std::size_t chunk = sketch_index<bits>::chunk_positions;
     const std::size_t first_chunk = begin / chunk;
     const std::size_t chunks = (begin + keys.rows - 1) / chunk + 1 - first_chunk;
-    pool.for_each_range(kept.kv_heads_ * chunks, keys.rows < 8 ? 8 : 1, [&](std::size_t from, std::size_t to) {
-        std::vector<float> rotated(turn->width());
-        std::vector<std::int32_t> codes;
-        for (std::size_t task = from; task < to; ++task) {
-            const std::size_t h = task / chunks;
-            const std::size_t c = first_chunk + task % chunks;
-            const std::size_t last = std::min((c + 1) * chunk, begin + keys.rows);
-            for (std::size_t p = std::max(begin, c * chunk); p < last; ++p) {
-                turn->apply(keys[p - begin] + h * kept.head_size_, rotated.data());
-                kept.sketches_[layer * kept.kv_heads_ + h].store(p, rotated.data(), codes, level);
+    pool.for_each_range(
+        kept.kv_heads_ * chunks, keys.rows < 8 ? 8 : 1, [&](std::size_t from, std::size_t to) {
+            std::vector<float> rotated(turn->width());
+            std::vector<std::int32_t> codes;
+            for (std::size_t task = from; task < to; ++task) {
+                const std::size_t h = task / chunks;
+                const std::size_t c = first_chunk + task % chunks;
+                const std::size_t last = std::min((c + 1) * chunk, begin + keys.rows);
+                for (std::size_t p = std::max(begin, c * chunk); p < last; ++p) {
+                    turn->apply(keys[p - begin] + h * kept.head_size_, rotated.data());
+                    kept.sketches_[layer * kept.kv_heads_ + h].store(p, rotated.data(), codes, level);
+                }
             }
-        }
-    });
+        });
     for (std::size_t h = 0; h < kept.kv_heads_; ++h)
         kept.sketches_[layer * kept.kv_heads_ + h].commit(begin + keys.rows);
 }
