@@ -144,7 +144,7 @@ void report(const settings& chosen, nullm::gate_description gate, const nullm::q
 }
 
 void calibrate(const settings& chosen) {
-    const nullm::checkpoint file(chosen.model);
+    const nullm::checkpoint file = nullm::open_checkpoint(chosen.model);
     const nullm::tokenizer words(file.vocabulary());
     const auto text = words.encode(cli::read_all(chosen.corpus));
     if (text.size() < 2 * shortest_half) {

@@ -20,7 +20,7 @@ auto choice(std::map<std::string, Enum> names) {
 
 /// Which model, and how it is computed.
 inline void add_model_options(CLI::App& app, options& chosen) {
-    app.add_option("--model", chosen.model, "GGUF file")->required()->type_name("FILE");
+    app.add_option("--model", chosen.model, "GGUF or safetensors file, or Hugging Face folder")->required()->type_name("MODEL");
     app.add_option(
            "--linear", chosen.linear,
            "native: weights as in the file | nf4: encoded at load | f32: dequantised (default native)")

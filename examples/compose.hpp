@@ -6,6 +6,7 @@
 #include "options.hpp"
 
 #include <nullm/io/gate_file.hpp>
+#include <nullm/model/open_checkpoint.hpp>
 #include <nullm/nullm.hpp>
 
 #include <nlohmann/json.hpp>

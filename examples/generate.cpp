@@ -154,7 +154,7 @@ void print_stats(const cli::options& chosen, const outcome& done, std::size_t we
 }
 
 void generate(const cli::options& chosen) {
-    const nullm::checkpoint file(chosen.model);
+    const nullm::checkpoint file = nullm::open_checkpoint(chosen.model);
     const nullm::tokenizer tokens(file.vocabulary());
     const auto prompt = prompt_tokens(chosen, file, tokens);
     if (chosen.tokenize) {

@@ -226,7 +226,7 @@ std::optional<nullm::checkpoint> open_reference(const settings& chosen, const st
                                                 const std::vector<nullm::token_id>& ids,
                                                 std::size_t vocabulary) {
     if (!chosen.against_model) return std::nullopt;
-    nullm::checkpoint file(*chosen.against_model);
+    nullm::checkpoint file = nullm::open_checkpoint(*chosen.against_model);
     if (nullm::tokenizer(file.vocabulary()).encode(text) != ids) {
         throw nullm::error(*chosen.against_model, "a tokenizer that reads the text as the model's does",
                            "another one");
@@ -240,7 +240,7 @@ std::optional<nullm::checkpoint> open_reference(const settings& chosen, const st
 }
 
 void run(const settings& chosen) {
-    const nullm::checkpoint file(chosen.model.model);
+    const nullm::checkpoint file = nullm::open_checkpoint(chosen.model.model);
     const nullm::tokenizer tokens(file.vocabulary());
     const std::string text = cli::read_all(chosen.corpus);
     const auto ids = tokens.encode(text);

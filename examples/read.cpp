@@ -257,7 +257,7 @@ void follow_spans(const cli::options& chosen, const granularity& spans, const nu
 }
 
 void read_text(const cli::options& chosen, const granularity& spans) {
-    const nullm::checkpoint file(chosen.model);
+    const nullm::checkpoint file = nullm::open_checkpoint(chosen.model);
     const nullm::tokenizer tokens(file.vocabulary());
     if (chosen.tokenize) {
         auto ids = nlohmann::json::array();

@@ -62,7 +62,7 @@ inline void print_work(const nullm::quiet_gate& gate, std::span<const article> t
     const nullm::sparsity weights = connection_sparsity(file);
     const auto macs = static_cast<double>(work.layer_macs + work.head_macs);
     double footprint = 0;
-    for (const nullm::tensor_view& t : file.file().tensors())
+    for (const nullm::tensor_view& t : file.tensors())
         footprint += static_cast<double>(t.bytes.size());
     std::printf(
         "model: %.1f M MACs in the layers, %.1f M in the head, %.4f M a position attended to; connection "

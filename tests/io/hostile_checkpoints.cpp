@@ -74,7 +74,7 @@ outcome consume(Open&& open) {
     try {
         const nullm::checkpoint model = open();
         unsigned char sum = 0;
-        for (const auto& tensor : model.file().tensors()) {
+        for (const auto& tensor : model.tensors()) {
             for (std::size_t r = 0; r < tensor.rows; ++r) {
                 sum = static_cast<unsigned char>(sum ^ std::to_integer<unsigned char>(tensor.row(r).back()));
             }

@@ -326,10 +326,10 @@ TEST_CASE("the reference model has the shape the design says", "[model][referenc
     }
     nullm::thread_pool pool(2);
     const checkpoint model(path, pool);
-    REQUIRE(model.file().tensors().size() == 272);
+    REQUIRE(model.tensors().size() == 272);
     std::size_t q4_1 = 0;
     std::size_t f32 = 0;
-    for (const auto& tensor : model.file().tensors()) {
+    for (const auto& tensor : model.tensors()) {
         q4_1 += tensor.type == tensor_type::q4_1 ? 1 : 0;
         f32 += tensor.type == tensor_type::f32 ? 1 : 0;
     }

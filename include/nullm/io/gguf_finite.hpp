@@ -50,8 +50,22 @@ inline bool any_block_not_finite(const std::byte* first, std::size_t count, tens
         case tensor_type::q4_1:
             return any_not_finite(first, count, block_bytes(type), f16_exponent) ||
                    any_not_finite(first + 2, count, block_bytes(type), f16_exponent);
+        case tensor_type::nf4:
+            return false;  // codes: the scales are elsewhere
     }
     return true;
+}
+
+/// The scales that row r of an NF4 tensor is multiplied with.
+inline std::span<const float> nf4_row_scales(const tensor_view& tensor, std::size_t r) {
+    const std::size_t first = r * tensor.cols / nf4_scale_block;
+    const std::size_t last = ((r + 1) * tensor.cols - 1) / nf4_scale_block;
+    return tensor.scales.subspan(first, last - first + 1);
+}
+
+inline bool any_scale_not_finite(std::span<const float> scales) {
+    const auto bytes = std::as_bytes(scales);
+    return any_not_finite<std::uint32_t>(bytes.data(), scales.size(), sizeof(float), 0x7F800000U);
 }
 
 }  // namespace detail
@@ -77,6 +91,10 @@ inline void verify_finite(std::span<const tensor_view> tensors, thread_pool& poo
     const auto bad_row = [](const rows& part) {  // its first, or part.end
         const std::size_t blocks = part.tensor->cols / block_elements(part.tensor->type);
         std::size_t r = part.begin;
+        if (part.tensor->type == tensor_type::nf4) {
+            while (r < part.end && !detail::any_scale_not_finite(detail::nf4_row_scales(*part.tensor, r))) ++r;
+            return r;
+        }
         while (r < part.end &&
                !detail::any_block_not_finite(part.tensor->row(r).data(), blocks, part.tensor->type)) {
             ++r;
@@ -96,6 +114,10 @@ inline void verify_finite(std::span<const tensor_view> tensors, thread_pool& poo
     if (part == parts.size()) return;
     const tensor_view& tensor = *parts[part].tensor;
     const std::size_t row = bad_row(parts[part]);
+    if (tensor.type == tensor_type::nf4) {
+        throw error(std::string(place) + "tensor " + in_quotes(tensor.name) + ", row " + std::to_string(row),
+                    "finite weights", "a block scale of infinity or NaN");
+    }
     const std::size_t size = block_bytes(tensor.type);
     std::size_t block = 0;
     while (!detail::any_block_not_finite(tensor.row(row).data() + block * size, 1, tensor.type)) ++block;

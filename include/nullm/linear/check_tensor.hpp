@@ -19,11 +19,12 @@ inline void check_tensor(const tensor_view& tensor, std::size_t cols) {
                     cols == 0 ? "at least one column" : std::to_string(cols) + " columns, as the part before",
                     std::to_string(tensor.cols));
     }
-    if (tensor.type > tensor_type::q8_0) {
+    if (tensor.type > tensor_type::nf4) {
         throw error(where, "a type the library knows", std::to_string(static_cast<int>(tensor.type)));
     }
     if (cols % block_elements(tensor.type) != 0) {
-        throw error(where, "columns in whole blocks of 32", std::to_string(cols));
+        throw error(where, "columns in whole blocks of " + std::to_string(block_elements(tensor.type)),
+                    std::to_string(cols));
     }
     const std::size_t bytes = tensor.bytes.size();
     const bool fits =
@@ -33,6 +34,12 @@ inline void check_tensor(const tensor_view& tensor, std::size_t cols) {
                     "bytes for " + std::to_string(tensor.rows) + " x " + std::to_string(cols) + " of " +
                         std::string(name_of(tensor.type)),
                     std::to_string(bytes));
+    }
+    if (tensor.type != tensor_type::nf4) return;
+    const std::size_t elements = tensor.rows * cols;
+    const std::size_t scales = elements / nf4_scale_block + (elements % nf4_scale_block != 0 ? 1 : 0);
+    if (tensor.scales.size() != scales) {
+        throw error(where, std::to_string(scales) + " scales", std::to_string(tensor.scales.size()));
     }
 }
 

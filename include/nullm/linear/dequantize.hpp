@@ -5,6 +5,7 @@
 #include <nullm/core/error.hpp>
 #include <nullm/core/half.hpp>
 #include <nullm/core/tensor.hpp>
+#include <nullm/linear/nf4_tables.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -43,7 +44,7 @@ void for_each_code(tensor_type type, const std::byte* block, F&& visit) {
 /// whose d * q + m is rounded once. The same values as llama.cpp's dequantize_row_* (ggml-quants.c). Throws
 /// error if the row, the length of `out` or the tensor's bytes do not fit its shape, or the type is none.
 inline void dequantize_row(const tensor_view& tensor, std::size_t row, std::span<float> out) {
-    if (tensor.type > tensor_type::q8_0) {
+    if (tensor.type > tensor_type::nf4) {
         throw error("dequantize_row", "a type the library knows",
                     std::to_string(static_cast<int>(tensor.type)));
     }
@@ -90,6 +91,18 @@ inline void dequantize_row(const tensor_view& tensor, std::size_t row, std::span
                 });
             }
             return;
+        case tensor_type::nf4: {
+            const std::size_t first = row * tensor.cols;
+            if ((first + out.size() - 1) / nf4_scale_block >= tensor.scales.size()) {
+                throw error("dequantize_row", "scales of all rows", std::to_string(tensor.scales.size()));
+            }
+            for (std::size_t k = 0; k < out.size(); ++k) {
+                const auto pair = std::to_integer<unsigned>(p[k / 2]);
+                out[k] = nf4_codebook[k % 2 == 0 ? pair >> 4 : pair & 15U] *
+                         tensor.scales[(first + k) / nf4_scale_block];
+            }
+            return;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// The linear layer that multiplies with the weights as the file has them: F32, F16, BF16, Q4_0, Q4_1, Q8_0.
+// The linear layer that multiplies with the weights as the file has them: F32, F16, BF16, Q4_0, Q4_1,
+// Q8_0, NF4.
 
 #include <nullm/core/error.hpp>
 #include <nullm/core/matrix_view.hpp>
@@ -9,6 +10,8 @@
 #include <nullm/linear/check_tensor.hpp>
 #include <nullm/linear/concepts.hpp>
 #include <nullm/linear/kernels.hpp>
+#include <nullm/linear/nf4_codec.hpp>
+#include <nullm/linear/nf4_kernels.hpp>
 #include <nullm/linear/prepared_rows.hpp>
 #include <nullm/linear/repack.hpp>
 #include <nullm/linear/tile_stack.hpp>
@@ -75,7 +78,7 @@ class native_linear {
             check_tensor(tensor, cols);
             tiled_part<A> part{
                 .rows = tensor.rows, .stride = tile_bytes(tensor.type, cols), .groups = groups_of(cols)};
-            choose_kernel(part, tensor.type, level);
+            choose_kernel(part, tensor.type, cols, level);
             stack_.push(part);
         }
     }
@@ -84,6 +87,9 @@ class native_linear {
         for (std::size_t i = 0; i < tensors.size(); ++i) {
             const tiled_part<A>& part = stack_.parts()[i];
             stack_.fill(part, pool, [&](std::size_t t, std::byte* tile) {
+                if (tensors[i].type == tensor_type::nf4) {
+                    return nf4_repack_tile<nf4_scale_block>(nf4_of(tensors[i]), part.rows, in(), t * tile_rows, tile);
+                }
                 std::memset(tile, 0, part.stride);
                 repack_tile(tensors[i], t, tile);
             });
@@ -99,7 +105,7 @@ class native_linear {
         }
     }
 
-    static void choose_kernel(tiled_part<A>& p, tensor_type type, isa level) {
+    static void choose_kernel(tiled_part<A>& p, tensor_type type, std::size_t cols, isa level) {
         switch (type) {
             case tensor_type::f32:
                 p.by_floats = float_kernel<float>(level);
@@ -116,6 +122,8 @@ class native_linear {
                 return choose_quantized<q4_1_format>(p, level);
             case tensor_type::q8_0:
                 return choose_quantized<q8_0_format>(p, level);
+            case tensor_type::nf4:
+                return choose_nf4_kernel<nf4_scale_block>(p, cols, level);
         }
     }
 

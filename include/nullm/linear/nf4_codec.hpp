@@ -54,6 +54,11 @@ constexpr unsigned nf4_code(std::span<const std::byte> packed, std::size_t eleme
     return std::to_integer<unsigned>(packed[element / 2]) >> (element % 2 == 0 ? 4 : 0) & 15U;
 }
 
+/// The codes and scales of a tensor of that type.
+inline nf4_view nf4_of(const tensor_view& tensor) {
+    return {tensor.rows * tensor.cols, nf4_scale_block, tensor.bytes, tensor.scales};
+}
+
 /// Throws error if the block size is none, or the bytes and scales are not as many as the elements need.
 inline void check_nf4(const nf4_view& data, std::string_view where = "NF4") {
     if (!is_nf4_block(data.block)) {

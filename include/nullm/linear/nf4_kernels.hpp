@@ -43,4 +43,26 @@ struct nf4_kernel<Format, float_block> {
     }
 };
 
+/// Gives a part of a stack whose rows are `cols` long, in blocks of `Block`, its tiles' size and their kernel.
+template <std::size_t Block, class Part>
+void choose_nf4_kernel(Part& part, std::size_t cols, isa level) {
+    const auto choose = [&]<class Format>(Format) {
+        if constexpr (std::is_same_v<typename Part::block, float_block>) {
+            part.by_floats = nf4_kernel<Format, float_block>::on(level);
+        } else {
+            part.by_codes = nf4_kernel<Format, typename Part::block>::on(level);
+        }
+    };
+    part.stride = nf4_tile_bytes<Block>(cols);
+    part.groups = nf4_runs<Block>(cols);
+    switch (nf4_rows_of<Block>(cols)) {
+        case nf4_rows::whole_blocks:
+            return choose(nf4_whole<Block>{});
+        case nf4_rows::whole_pieces:
+            return choose(nf4_piece{});
+        case nf4_rows::split_pieces:
+            return choose(nf4_split{});
+    }
+}
+
 }  // namespace nullm::inline NULLM_ABI

@@ -49,8 +49,8 @@ class nf4_linear {
  public:
     using input = prepared_rows<A>;
 
-    /// Encodes the tensors with nf4_encode, each with blocks over its own flat array, and repacks them, on
-    /// the pool; their bytes are not needed afterwards and need no alignment. Throws error if there is no
+    /// Encodes the tensors with nf4_encode, each with blocks over its own flat array (those that are NF4 of
+    /// such blocks already are taken as they are), and repacks them, on the pool; their bytes are not needed afterwards and need no alignment. Throws error if there is no
     /// part, the parts' cols differ or are not whole blocks of their format, or a tensor's bytes do not match
     /// its shape. Weights are not examined: one that is not finite makes outputs of its block's rows so.
     static nf4_linear from(std::span<const tensor_view> parts, thread_pool& pool, isa level = active_isa()) {
@@ -118,7 +118,12 @@ class nf4_linear {
         }
         linear.stack_.place(allocate(linear.stack_.size()));
         for (std::size_t i = 0; i < tensors.size(); ++i) {
-            linear.repack(i, nf4_encode(tensors[i], Block, pool, level).view(), pool);
+            const bool encoded = tensors[i].type == tensor_type::nf4 && Block == nf4_scale_block;
+            if (encoded) {
+                linear.repack(i, nf4_of(tensors[i]), pool);
+            } else {
+                linear.repack(i, nf4_encode(tensors[i], Block, pool, level).view(), pool);
+            }
         }
         return linear;
     }
@@ -158,31 +163,10 @@ class nf4_linear {
         check_nf4(matrix.data, where);
     }
 
-    template <class Format>
-    static void choose(tiled_part<A>& part, isa level) {
-        const auto kernel = nf4_kernel<Format, typename input::block>::on(level);
-        if constexpr (IntegerArithmetic<A>) {
-            part.by_codes = kernel;
-        } else {
-            part.by_floats = kernel;
-        }
-    }
-
     void push(std::size_t rows, isa level) {
         level = std::min(level, detected_isa());
-        tiled_part<A> part{
-            .rows = rows, .stride = nf4_tile_bytes<Block>(in()), .groups = nf4_runs<Block>(in())};
-        switch (nf4_rows_of<Block>(in())) {
-            case nf4_rows::whole_blocks:
-                choose<nf4_whole<Block>>(part, level);
-                break;
-            case nf4_rows::whole_pieces:
-                choose<nf4_piece>(part, level);
-                break;
-            case nf4_rows::split_pieces:
-                choose<nf4_split>(part, level);
-                break;
-        }
+        tiled_part<A> part{.rows = rows};
+        choose_nf4_kernel<Block>(part, in(), level);
         stack_.push(part);
     }
 

@@ -96,6 +96,8 @@ constexpr std::size_t tile_bytes(tensor_type type, std::size_t cols) {
             return groups_of(cols) * group_bytes<q4_1_format>;
         case tensor_type::q8_0:
             return groups_of(cols) * group_bytes<q8_0_format>;
+        case tensor_type::nf4:
+            break;  // tiles of its own: nf4_tile_bytes
     }
     return 0;
 }

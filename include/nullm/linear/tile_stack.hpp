@@ -22,11 +22,12 @@ namespace nullm::inline NULLM_ABI {
 /// arithmetic's quantised blocks, never both.
 template <Arithmetic A>
 struct tiled_part {
+    using block = typename prepared_rows<A>::block;
     std::size_t rows = 0;
     std::size_t stride = 0;  // bytes of a tile
     std::size_t groups = 0;  // of a tile, as its kernel counts them
     tile_kernel<float_block> by_floats = nullptr;
-    tile_kernel<typename prepared_rows<A>::block> by_codes = nullptr;
+    tile_kernel<block> by_codes = nullptr;
     // Where it lies in the stack; push() writes them.
     std::size_t tiles = 0;
     std::size_t first_row = 0;
