@@ -9,6 +9,6 @@ foreach(_header ${_headers})
   list(APPEND _units ${_unit})
 endforeach()
 add_library(nullm_header_tests OBJECT ${_units})
-target_link_libraries(nullm_header_tests PRIVATE nullm_dev)
+target_link_libraries(nullm_header_tests PRIVATE nullm_dev Eigen3::Eigen)
 # Syntax is what is asked; code generation would only take time.
 target_compile_options(nullm_header_tests PRIVATE -O0)

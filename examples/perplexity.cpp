@@ -4,6 +4,7 @@
 #include "command_line.hpp"
 #include "compose.hpp"
 
+#include <nullm/measure/bootstrap.hpp>
 #include <nullm/measure/prediction.hpp>
 
 #include <unistd.h>
@@ -64,6 +65,13 @@ struct score {
     }
 };
 
+/// Both models' sums over one window: what is resampled, since positions of a window resemble each other.
+struct window_sums {
+    std::size_t predictions = 0;
+    double surprisal = 0, reference_surprisal = 0;
+    std::size_t right = 0, reference_right = 0;
+};
+
 struct outcome {
     std::size_t windows = 0;
     std::size_t predictions = 0;
@@ -72,6 +80,28 @@ struct outcome {
     score reference;
     double divergence = 0;  // sum over the predictions
     std::size_t agreed = 0;
+    std::vector<window_sums> by_window;
+
+    /// Of the model less the reference, over windows drawn so many times each.
+    double perplexity_difference(std::span<const std::uint32_t> times) const {
+        double sum = 0, reference_sum = 0, n = 0;
+        for (std::size_t w = 0; w < times.size(); ++w) {
+            sum += times[w] * by_window[w].surprisal;
+            reference_sum += times[w] * by_window[w].reference_surprisal;
+            n += static_cast<double>(times[w] * by_window[w].predictions);
+        }
+        return std::exp(sum / n) - std::exp(reference_sum / n);
+    }
+    /// In points.
+    double top1_difference(std::span<const std::uint32_t> times) const {
+        double sum = 0, n = 0;
+        for (std::size_t w = 0; w < times.size(); ++w) {
+            const window_sums& one = by_window[w];
+            sum += times[w] * (static_cast<double>(one.right) - static_cast<double>(one.reference_right));
+            n += static_cast<double>(times[w] * one.predictions);
+        }
+        return 100 * sum / n;
+    }
 };
 
 /// A model, its session, and the logits of the piece that was run last.
@@ -127,6 +157,7 @@ outcome measure(const settings& chosen, std::span<const nullm::token_id> text, s
     for (std::size_t w = 0; w < result.windows; ++w) {
         const auto window = text.subspan(w * chosen.window, chosen.window);
         model.forget();
+        window_sums& sums = result.by_window.emplace_back();
         if (reference != nullptr) reference->forget();
         // The last token is only predicted.
         for (std::size_t begin = 0; begin + 1 < window.size(); begin += piece) {
@@ -150,12 +181,17 @@ outcome measure(const settings& chosen, std::span<const nullm::token_id> text, s
                 }
                 model.total.surprisal += one.surprisal;
                 model.total.right += one.right ? 1 : 0;
+                sums.surprisal += one.surprisal;
+                sums.right += one.right ? 1 : 0;
                 result.divergence += one.divergence;
                 result.agreed += one.agreed ? 1 : 0;
                 if (reference == nullptr) continue;
                 reference->total.surprisal += one.reference_surprisal;
                 reference->total.right += one.reference_right ? 1 : 0;
+                sums.reference_surprisal += one.reference_surprisal;
+                sums.reference_right += one.reference_right ? 1 : 0;
             }
+            sums.predictions += end - from;
             result.predictions += end - from;
         }
         if (shown) {
@@ -172,6 +208,18 @@ outcome measure(const settings& chosen, std::span<const nullm::token_id> text, s
 std::string parts_of(const cli::options& chosen) {
     return std::string("weights ") + name_of(chosen.linear) + ", arithmetic " +
            name_of(chosen.computes_in()) + ", cache " + name_of(chosen.cache);
+}
+
+/// A figure, and where 95 in 100 paired resamples of the windows put it.
+struct difference {
+    double is = 0;
+    nullm::interval between;
+};
+template <class Figure>
+difference difference_of(const outcome& seen, Figure figure) {
+    const auto of = [&](std::span<const std::uint32_t> times) { return (seen.*figure)(times); };
+    const std::vector<std::uint32_t> once(seen.windows, 1);
+    return {of(once), nullm::bootstrap(seen.windows, of)};
 }
 
 double percent(std::size_t part, std::size_t whole) {
@@ -195,6 +243,12 @@ void print_text(const outcome& seen, const cli::options& model, const std::optio
     std::printf("  KL          %.3e nats\n  agreement   %.2f %%\n",
                 seen.divergence / static_cast<double>(seen.predictions),
                 percent(seen.agreed, seen.predictions));
+    const auto line = [](const char* what, const difference& d, const char* unit) {
+        std::printf("  %s %+.2f%s, 95 %% of paired resamples of the windows between %+.2f and %+.2f\n", what, d.is,
+                    unit, d.between.low, d.between.high);
+    };
+    line("perplexity ", difference_of(seen, &outcome::perplexity_difference), "");
+    line("top-1      ", difference_of(seen, &outcome::top1_difference), " points");
 }
 
 nlohmann::ordered_json to_json(const outcome& seen, const cli::options& model,
@@ -216,6 +270,11 @@ nlohmann::ordered_json to_json(const outcome& seen, const cli::options& model,
         line["reference"] = about(*reference, seen.reference);
         line["kl"] = seen.divergence / static_cast<double>(seen.predictions);
         line["agreement"] = percent(seen.agreed, seen.predictions) / 100;
+        const auto differs = [&](const difference& d) {
+            return nlohmann::ordered_json{{"is", d.is}, {"low", d.between.low}, {"high", d.between.high}};
+        };
+        line["perplexity_difference"] = differs(difference_of(seen, &outcome::perplexity_difference));
+        line["top1_points_difference"] = differs(difference_of(seen, &outcome::top1_difference));
     }
     return line;
 }

@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -232,9 +233,8 @@ inline checkpoint_parts single_file_parts(safetensors_file opened) {
     return hf_parts(source, std::move(texts), tensors);
 }
 
-inline bool is_gguf(const std::filesystem::path& path) {
-    const mapped_file file(path);
-    return file.bytes().size() >= 4 && std::memcmp(file.bytes().data(), "GGUF", 4) == 0;
+inline bool is_gguf(std::span<const std::byte> bytes) {
+    return bytes.size() >= 4 && std::memcmp(bytes.data(), "GGUF", 4) == 0;
 }
 
 }  // namespace detail
@@ -247,10 +247,17 @@ inline bool is_gguf(const std::filesystem::path& path) {
 /// q or k are not whole blocks.
 inline checkpoint open_checkpoint(const std::filesystem::path& path, thread_pool* pool = nullptr) {
     if (std::filesystem::is_directory(path)) return checkpoint(detail::folder_parts(path), pool);
-    if (!detail::is_gguf(path) && path.extension() == ".safetensors") {
+    const bool gguf = detail::is_gguf(mapped_file(path).bytes());
+    if (!gguf && path.extension() == ".safetensors") {
         return checkpoint(detail::single_file_parts(safetensors_file(path)), pool);
     }
     return pool != nullptr ? checkpoint(path, *pool) : checkpoint(path);
+}
+
+/// The same of a file in memory that the caller keeps alive; `name` stands for it in errors.
+inline checkpoint open_checkpoint(std::span<const std::byte> bytes, const std::string& name) {
+    if (detail::is_gguf(bytes)) return checkpoint(bytes, name);
+    return checkpoint(detail::single_file_parts(safetensors_file(bytes, name)));
 }
 
 }  // namespace nullm::inline NULLM_ABI

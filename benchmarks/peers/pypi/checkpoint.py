@@ -1,0 +1,107 @@
+"""Checks a folder that nullm_quantize wrote against transformers and bitsandbytes: it loads, and every weight that
+bitsandbytes dequantises is, bit for bit, the codebook value times the scale that the file holds.
+
+    python3 benchmarks/peers/pypi/checkpoint.py FOLDER [--logits TEXT]
+    python3 benchmarks/peers/pypi/checkpoint.py --write FOLDER --from PLAIN
+
+The second form has bitsandbytes quantise a plain Hugging Face folder (nested scales) and save it, for nullm to read:
+nullm_perplexity on both forms of the same weights must agree. Installs the peers of requirements.txt into
+build/peers on its first run, and transformers beside them.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+
+import peers
+
+
+def decoded(tensors, name, torch):
+    """The weight's floats by the format's definition, in numpy's and torch's plain operations."""
+    def part(suffix):
+        return tensors[f"{name}.{suffix}"]
+
+    state = json.loads(bytes(part("quant_state.bitsandbytes__nf4").tolist()))
+    packed = tensors[name].reshape(-1)
+    codes = torch.stack([packed >> 4, packed & 15], dim=1).reshape(-1).long()
+    scales = part("absmax")
+    if "nested_offset" in state:
+        nested = part("nested_absmax").repeat_interleave(state["nested_blocksize"])[: scales.numel()]
+        product = part("nested_quant_map")[scales.long()] * nested
+        scales = product + torch.tensor(state["nested_offset"], dtype=torch.float32)
+    each = scales.repeat_interleave(state["blocksize"])[: codes.numel()]
+    return (part("quant_map")[codes] * each).reshape(state["shape"]), bool("nested_offset" in state)
+
+
+def check(folder, text):
+    import torch
+    import transformers
+    from bitsandbytes import functional
+    from safetensors.torch import load_file
+
+    torch.set_grad_enabled(False)
+    tensors = load_file(folder / "model.safetensors")
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.float32, device_map="cpu")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    matrices = elements = 0
+    nested = False
+    for name, module in model.named_modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is None:
+            continue
+        expected, is_nested = decoded(tensors, f"{name}.weight", torch)
+        found = functional.dequantize_4bit(module.weight.data, state)
+        if found.dtype != torch.float32 or not torch.equal(found.view(torch.int32), expected.view(torch.int32)):
+            sys.exit(f"{name}: bitsandbytes dequantises to other bits")
+        matrices += 1
+        elements += expected.numel()
+        nested = nested or is_nested
+    stored = sum(name.endswith(".quant_state.bitsandbytes__nf4") for name in tensors)
+    if matrices == 0 or matrices != stored:
+        sys.exit(f"{folder}: bitsandbytes has {matrices} of {stored} matrices in 4 bits")
+    report = {"matrices": matrices, "weights": elements, "nested": nested, "bit_equal": True}
+    if text:
+        ids = tokenizer(text, return_tensors="pt").input_ids
+        report["ids"] = ids[0].tolist()
+        report["next"] = int(model(ids).logits[0, -1].argmax())
+    print(json.dumps(report))
+
+
+def write(folder, plain):
+    import torch
+    import transformers
+
+    how = transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
+                                          bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32)
+    model = transformers.AutoModelForCausalLM.from_pretrained(plain, quantization_config=how, device_map="cpu",
+                                                              torch_dtype=torch.float32)
+    model.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(plain).save_pretrained(folder)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=pathlib.Path)
+    parser.add_argument("--logits", metavar="TEXT", help="also print the ids of a text and the token that follows")
+    parser.add_argument("--write", type=pathlib.Path, metavar="FOLDER")
+    parser.add_argument("--from", dest="plain", type=pathlib.Path, metavar="PLAIN")
+    parser.add_argument("--environment", type=pathlib.Path, default=peers.REPOSITORY / "build" / "peers")
+    chosen = parser.parse_args()
+    if bool(chosen.folder) == bool(chosen.write) or bool(chosen.write) != bool(chosen.plain):
+        parser.error("a folder to check, or --write and --from")
+    peers.enter(chosen.environment)
+    try:
+        import transformers  # noqa: F401
+    except ImportError:
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "transformers", "accelerate"], check=True,
+                       stdout=sys.stderr)
+    if chosen.folder:
+        check(chosen.folder, chosen.logits)
+    else:
+        write(chosen.write, chosen.plain)
+
+
+if __name__ == "__main__":
+    main()
