@@ -17,7 +17,7 @@ if [ ! -x "$program" ] || [ -n "$(find "$here/include" "$here/examples" "$here/C
     command_or_package c++ g++
     command_or_package cmake cmake
     command_or_package make make
-    packages nlohmann-json3-dev libcli11-dev
+    packages nlohmann-json3-dev libcli11-dev libeigen3-dev
     say "nullm: building the examples"
     cmake -S "$here" -B "$here/build/examples" -DCMAKE_BUILD_TYPE=Release -DNULLM_BUILD_TESTS=OFF \
         -DNULLM_BUILD_BENCHMARKS=OFF -DNULLM_BUILD_EXAMPLES=ON >"$here/build-examples.log" 2>&1 &&

@@ -25,7 +25,7 @@ stage() { say "nullm: $(($(date +%s) - started)) s: $1"; }
 command_or_package c++ g++
 command_or_package cmake cmake
 command_or_package make make
-packages nlohmann-json3-dev libcli11-dev libbenchmark-dev
+packages nlohmann-json3-dev libcli11-dev libeigen3-dev libbenchmark-dev
 python=
 for candidate in python3 /usr/bin/python3; do
     "$candidate" -c 'import matplotlib' 2>/dev/null && python=$candidate && break

@@ -1,7 +1,7 @@
 #pragma once
 // Everything, in the order a token meets it, but what reads JSON (nlohmann/json takes seconds to compile): io/safetensors.hpp,
-// io/bitsandbytes.hpp, model/nf4_checkpoint.hpp and model/spiking_lm_file.hpp are included by who needs them, and so are io/safetensors_writer.hpp
-// and io/gate_file.hpp.
+// io/bitsandbytes.hpp, model/nf4_checkpoint.hpp, model/open_checkpoint.hpp and model/spiking_lm_file.hpp are included by who needs them, and so
+// are io/safetensors_writer.hpp, io/gate_file.hpp, and quant/, which needs Eigen too.
 
 #include <nullm/core/version.hpp>
 

@@ -1,12 +1,14 @@
 #pragma once
 // The shape of a llama in the words of Hugging Face's config.json, read and written.
 
+#include <nullm/core/token.hpp>
 #include <nullm/io/json_document.hpp>
 #include <nullm/model/llama_config.hpp>
 
 #include <cmath>
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 

@@ -2,6 +2,7 @@
 // A byte-level BPE vocabulary in the words of Hugging Face's tokenizer.json and tokenizer_config.json, read and
 // written.
 
+#include <nullm/core/utf8.hpp>
 #include <nullm/io/json_document.hpp>
 #include <nullm/model/checkpoint.hpp>
 #include <nullm/text/bpe_vocabulary.hpp>

@@ -18,7 +18,9 @@
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <span>
@@ -170,6 +171,11 @@ class llama_quantizer {
         return linear::from(views, pool_);
     }
 
+    /// The matrices as the original's stream needs them, taken before they are encoded; nothing without one.
+    std::optional<linear> original_weights(std::initializer_list<const matrix*> parts) {
+        return original_ ? std::optional(stacked(parts)) : std::nullopt;
+    }
+
     /// What encodes the matrices that read `input(stream, window)`: their metric, and their weights drawn
     /// towards what the original's inputs would have given.
     template <class Input>
@@ -209,31 +215,30 @@ class llama_quantizer {
             return s.normed(w, attention_norm, pool_);
         };
         const auto before_mlp = [&](calibration_stream& s, std::size_t w) { return s.normed(w, mlp_norm, pool_); };
-        // The original takes each step first: with weights that are still its own.
         {
-            const linear original = stacked({&q, &k, &v});
+            const auto own = original_weights({&q, &k, &v});
             encode_all({&q, &k, &v}, before_attention);
-            if (original_) original_->attend(attention_norm, original, pool_);
+            if (own) original_->attend(attention_norm, *own, pool_);
             stream_->attend(attention_norm, stacked({&q, &k, &v}), pool_);
         }
         {
             matrix o = layer_matrix(l, 3);
-            const linear original = stacked({&o});
+            const auto own = original_weights({&o});
             encode_all({&o}, [](calibration_stream& s, std::size_t w) { return s.attended(w); });
-            if (original_) original_->close_attention(original, pool_);
+            if (own) original_->close_attention(*own, pool_);
             stream_->close_attention(stacked({&o}), pool_);
         }
         {
             matrix gate = layer_matrix(l, 4), up = layer_matrix(l, 5);
-            const linear original = stacked({&gate, &up});
+            const auto own = original_weights({&gate, &up});
             encode_all({&gate, &up}, before_mlp);
-            if (original_) original_->activate(mlp_norm, original, pool_);
+            if (own) original_->activate(mlp_norm, *own, pool_);
             stream_->activate(mlp_norm, stacked({&gate, &up}), pool_);
         }
         matrix down = layer_matrix(l, 6);
-        const linear original = stacked({&down});
+        const auto own = original_weights({&down});
         encode_all({&down}, [](calibration_stream& s, std::size_t w) { return s.activated(w); });
-        if (original_) original_->close_mlp(original, pool_);
+        if (own) original_->close_mlp(*own, pool_);
         stream_->close_mlp(stacked({&down}), pool_);
     }
 
