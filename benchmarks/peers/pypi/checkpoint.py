@@ -43,7 +43,7 @@ def check(folder, text):
 
     torch.set_grad_enabled(False)
     tensors = load_file(folder / "model.safetensors")
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.float32, device_map="cpu")
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, device_map="cpu")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     matrices = elements = 0
     nested = False
@@ -63,6 +63,9 @@ def check(folder, text):
         sys.exit(f"{folder}: bitsandbytes has {matrices} of {stored} matrices in 4 bits")
     report = {"matrices": matrices, "weights": elements, "nested": nested, "bit_equal": True}
     if text:
+        for parameter in model.parameters():  # what bitsandbytes leaves alone keeps the file's float16
+            if parameter.dtype == torch.float16:
+                parameter.data = parameter.data.float()
         ids = tokenizer(text, return_tensors="pt").input_ids
         report["ids"] = ids[0].tolist()
         report["next"] = int(model(ids).logits[0, -1].argmax())
@@ -76,7 +79,7 @@ def write(folder, plain):
     how = transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
                                           bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32)
     model = transformers.AutoModelForCausalLM.from_pretrained(plain, quantization_config=how, device_map="cpu",
-                                                              torch_dtype=torch.float32)
+                                                              dtype=torch.float32)
     model.save_pretrained(folder)
     transformers.AutoTokenizer.from_pretrained(plain).save_pretrained(folder)
 

@@ -33,6 +33,8 @@ inline nlohmann::json read_json_object(std::string_view text, const std::string&
             });
     } catch (const nlohmann::json::parse_error& wrong) {
         throw error(where, "JSON", "something else at byte " + std::to_string(wrong.byte));
+    } catch (const nlohmann::json::out_of_range&) {
+        throw error(where, "numbers that fit a double", "a larger one");
     }
     if (!document.is_object()) throw error(where, "a JSON object", document.type_name());
     return document;
