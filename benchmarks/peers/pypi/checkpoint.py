@@ -61,6 +61,10 @@ def check(folder, text):
     stored = sum(name.endswith(".quant_state.bitsandbytes__nf4") for name in tensors)
     if matrices == 0 or matrices != stored:
         sys.exit(f"{folder}: bitsandbytes has {matrices} of {stored} matrices in 4 bits")
+    wanted = json.loads((folder / "config.json").read_text())
+    for name in ["bos_token_id", "eos_token_id"]:
+        if name in wanted and getattr(tokenizer, name) != wanted[name]:
+            sys.exit(f"{name}: config.json says {wanted[name]}, the tokenizer {getattr(tokenizer, name)}")
     report = {"matrices": matrices, "weights": elements, "nested": nested, "bit_equal": True}
     if text:
         for parameter in model.parameters():  # what bitsandbytes leaves alone keeps the file's float16

@@ -256,10 +256,9 @@ inline hf_tokenizer_files write_hf_tokenizer(const bpe_vocabulary& vocabulary, s
         if (kind == token_kind::unused) continue;
         const std::string& text = vocabulary.tokens[i];
         if (!is_utf8(text)) throw error("tokenizer.json", "tokens in UTF-8", in_quotes(text));
-        if (kind == token_kind::normal) {
-            tokens[text] = i;
-            continue;
-        }
+        // The special ones too: added tokens that the table lacks would be given new ids.
+        if (!tokens.emplace(text, i).second) throw error("tokenizer.json", "distinct tokens", in_quotes(text) + " twice");
+        if (kind == token_kind::normal) continue;
         added.push_back({{"id", i},
                          {"content", text},
                          {"single_word", false},
