@@ -18,6 +18,14 @@ auto choice(std::map<std::string, Enum> names) {
     return CLI::CheckedTransformer(std::move(names), CLI::ignore_case).description("");
 }
 
+inline void add_attention_option(CLI::App& app, const std::string& name, std::optional<attention>& chosen,
+                                 const std::string& what) {
+    app.add_option(name, chosen, what)
+        ->transform(choice<attention>(
+            {{"exact", attention::exact}, {"lsh", attention::lsh}, {"sketch", attention::sketch}}))
+        ->type_name("NAME");
+}
+
 /// Which model, and how it is computed.
 inline void add_model_options(CLI::App& app, options& chosen) {
     app.add_option("--model", chosen.model, "GGUF or safetensors file, or Hugging Face folder")->required()->type_name("MODEL");
@@ -33,17 +41,12 @@ inline void add_model_options(CLI::App& app, options& chosen) {
     app.add_option("--kv", chosen.cache, "f16 | bf16 | f32 (default f16)")
         ->transform(choice<cache>({{"f16", cache::f16}, {"bf16", cache::bf16}, {"f32", cache::f32}}))
         ->type_name("NAME");
+    add_attention_option(app, "--attention", chosen.attention,
+                         "exact | approximate, keys far back sampled: sketch (by sketches of them), lsh (by "
+                         "hashing) (default: exact, or the policy's)");
     app.add_option("--threads", chosen.threads, "0: one per core")
         ->check(CLI::Range(0U, 256U))
         ->type_name("N");
-}
-
-inline void add_attention_option(CLI::App& app, const std::string& name, std::optional<attention>& chosen,
-                                 const std::string& what) {
-    app.add_option(name, chosen, what)
-        ->transform(choice<attention>(
-            {{"exact", attention::exact}, {"lsh", attention::lsh}, {"sketch", attention::sketch}}))
-        ->type_name("NAME");
 }
 
 inline void add_common_options(CLI::App& app, options& chosen) {
@@ -54,9 +57,6 @@ inline void add_common_options(CLI::App& app, options& chosen) {
                                     {"long-context", policy::long_context},
                                     {"seed-literal", policy::seed_literal}}))
         ->type_name("NAME");
-    add_attention_option(app, "--attention", chosen.attention,
-                         "exact | approximate, keys far back sampled: sketch (by sketches of them), lsh (by "
-                         "hashing) (default: the policy's)");
     app.add_option("--gate", chosen.gate, "spike | open | random (default: the policy's)")
         ->transform(choice<gate>({{"spike", gate::spike}, {"open", gate::open}, {"random", gate::random}}))
         ->type_name("NAME");

@@ -310,9 +310,9 @@ void run(const settings& chosen) {
     }
     const auto compared = chosen.reference();
     const auto other = open_reference(chosen, text, ids, file.config().vocabulary);
-    subject model(chosen.model, file, chosen.window);
+    subject model(chosen.model, file, chosen.window, chosen.sample_from);
     std::optional<subject> reference;
-    if (compared) reference.emplace(*compared, other ? *other : file, chosen.window);
+    if (compared) reference.emplace(*compared, other ? *other : file, chosen.window, chosen.sample_from);
     nullm::thread_pool pool(chosen.model.threads);
 
     const outcome seen = measure(chosen, ids, model, reference ? &*reference : nullptr, pool);
@@ -351,8 +351,6 @@ int main(int argc, char** argv) {
         ->transform(cli::choice<cli::cache>(
             {{"f16", cli::cache::f16}, {"bf16", cli::cache::bf16}, {"f32", cli::cache::f32}}))
         ->type_name("NAME");
-    cli::add_attention_option(app, "--attention", chosen.model.attention,
-                              "exact | lsh | sketch (default exact); see nullm_generate");
     cli::add_attention_option(app, "--against-attention", chosen.against_attention, "the reference's");
     app.add_option("--sample-from", chosen.sample_from,
                    "position in a window: attention that samples is exact, and nothing scored, before it")

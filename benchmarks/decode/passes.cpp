@@ -1,6 +1,7 @@
 // Passes through one model: reading its weights, decoding, small batches, a prompt; interleaved in one run.
 //   passes --model FILE [--linear native|nf4|f32] [--arith i8|i16|f32] [--kv f16|bf16|f32] [--threads N]
-//          [--depth N] [--decode N] [--batches 1,2,4,8,16] [--prefill N] [--repeats N] [--json]
+//          [--attention exact|sketch|lsh] [--depth N] [--decode N] [--batches 1,2,4,8,16] [--prefill N]
+//          [--repeats N] [--json]
 // Every figure is the median of the repeats. "read" adds up a buffer of the weights' size with the same
 // threads: the limit a pass of one row can reach. The hash is of the last logits: two runs that print the
 // same one computed the same.
@@ -59,8 +60,9 @@ int run(const settings& chosen) {
     const std::size_t longest =
         chosen.batches.empty() ? 1 : *std::max_element(chosen.batches.begin(), chosen.batches.end());
     const std::size_t ahead = std::max({chosen.decode, chosen.prefill, longest});
-    cli::chosen_model::state session(model,
-                                     {.threads = chosen.model.threads, .context = chosen.depth + ahead});
+    cli::chosen_model::state session(
+        model,
+        {.threads = chosen.model.threads, .context = chosen.depth + ahead, .sample_from = chosen.depth});
     const auto tokens = any_tokens(chosen.depth + ahead, model.vocabulary());
     const std::span<const nullm::token_id> all(tokens);
     nullm::thread_pool pool(chosen.model.threads);
@@ -123,6 +125,7 @@ int run(const settings& chosen) {
         nlohmann::ordered_json out{{"file", std::string(file.name())},
                                    {"linear", name_of(chosen.model.linear)},
                                    {"arith", name_of(chosen.model.computes_in())},
+                                   {"attention", name_of(chosen.model.attends())},
                                    {"threads", pool.size()},
                                    {"isa", std::string(name_of(nullm::active_isa()))},
                                    {"weight_bytes", model.weight_bytes()},
@@ -139,10 +142,12 @@ int run(const settings& chosen) {
         std::printf("%s\n", out.dump().c_str());
         return 0;
     }
-    std::printf("%s, linear %s, arithmetic %s, cache %s, kernels %s, %u threads, depth %zu, median of %u\n",
-                std::string(file.name()).c_str(), name_of(chosen.model.linear),
-                name_of(chosen.model.computes_in()), name_of(chosen.model.cache),
-                std::string(name_of(nullm::active_isa())).c_str(), pool.size(), depth, chosen.repeats);
+    std::printf(
+        "%s, linear %s, arithmetic %s, attention %s, cache %s, kernels %s, %u threads, depth %zu, median of "
+        "%u\n",
+        std::string(file.name()).c_str(), name_of(chosen.model.linear), name_of(chosen.model.computes_in()),
+        name_of(chosen.model.attends()), name_of(chosen.model.cache),
+        std::string(name_of(nullm::active_isa())).c_str(), pool.size(), depth, chosen.repeats);
     std::printf("ready       %8.3f s from the file to the first token\n", load_seconds);
     std::printf("read        %8.2f GB/s over %.1f MB\n", read_rate, read.units * 1e-6);
     std::printf("decode      %8.1f tokens/s, %.2f GB/s of weights: %.0f %% of a plain read; logits %s\n",

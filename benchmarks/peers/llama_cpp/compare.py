@@ -7,7 +7,7 @@ Compared, by item (--items):
   3  a pass of 1 to 16 rows with logits for each                       passes, llama-batched-bench
   4  reading a text at 60 and 80 % skip, and in chunks                 dense_vs_gated, llama-bench
   5  writing from seven prompts, and n-gram speculation                dense_vs_gated, llama-speculative-simple
-  6  decode at depth 7900, flash attention on                          passes, llama-bench
+  6  decode at depth 7900, flash attention on; nullm exact and sampled  passes, llama-bench
 
 Before: build nullm's programs, and run setup.sh.
     cmake -S . -B build/release -DCMAKE_BUILD_TYPE=Release
@@ -209,6 +209,10 @@ class Comparison:
             roofline = (found["weight_bytes"] + cache) * median(found["read_s"]) / found["weight_bytes"]
             self.note(where, {"deep decode": 1 / seconds, "roofline share": roofline / seconds})
             self.note(where, {"deep plain read GB/s": 1e-9 * found["weight_bytes"] / median(found["read_s"])})
+            sampled = engines.nullm_passes(
+                self.runner, self.programs, options | {"--attention": "sketch"}, c.inner, c.deep_decode, 0, (1,), c.depth
+            )
+            self.note(where, {"deep sampled": sampled["decode_tokens"] / median(sampled["decode_s"])})
 
     def run(self, keep):
         """All repeats; calls keep() after each item of each, so that little is lost if the run is ended."""
