@@ -55,7 +55,7 @@ struct options {
         return arithmetic.value_or(linear == cli::linear::f32 ? cli::arithmetic::f32 : cli::arithmetic::i8);
     }
     cli::attention attends() const {
-        return attention.value_or(policy == cli::policy::long_context ? cli::attention::lsh
+        return attention.value_or(policy == cli::policy::long_context ? cli::attention::sketch
                                                                       : cli::attention::exact);
     }
 };

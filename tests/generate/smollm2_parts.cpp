@@ -1,4 +1,5 @@
 // The claim on the real model with the other parts: NF4 weights, sampled attention.
+#include <nullm/attention/lsh_attention.hpp>
 #include <nullm/generate/long_context.hpp>
 #include <nullm/generate/session.hpp>
 #include <nullm/linear/nf4_linear.hpp>
@@ -21,8 +22,11 @@ struct nf4_quiet : nullm::quiet {
 struct nf4_dense : nullm::dense {
     using linear = nf4_quiet::linear;
 };
-struct lsh_dense : nullm::dense {
+struct sampled_dense : nullm::dense {
     using attention = nullm::long_context::attention;
+};
+struct hashed : nullm::quiet {
+    using attention = nullm::lsh_attention<nullm::lsh_shape{.bits = 9, .tables = 120}>;
 };
 
 template <class P>
@@ -85,8 +89,24 @@ TEST_CASE(
     const auto prompt = smollm2::long_text(file, words, 3000);
     const auto quiet = text_of<nullm::long_context>(model, gate, prompt, 40);
     CHECK(quiet.size() == 40);
-    CHECK(quiet == text_of<lsh_dense>(model, {}, prompt, 40));
-    // Sampled from early on, in batches of any size: the answers' logits are those of one pass.
-    const auto text = std::span(prompt).first(1000);
+    CHECK(quiet == text_of<sampled_dense>(model, {}, prompt, 40));
+    // Sampled as soon as there is a choice, in batches of any size: the answers' logits are those of one pass.
+    const auto text = std::span(prompt).first(1200);
+    nullm::model_of<nullm::long_context>::state state(model, {.sample_from = 0});
+    model.forward(state, text, 1);
+    REQUIRE(model.counts(state).queries > 0);
     check_reader<nullm::long_context>(model, text, 60, {.sample_from = 0});
+}
+
+TEST_CASE("on SmolLM2 with hashed keys a reader's logits are those of one pass", "[generate][reference]") {
+    const auto path = support::reference_model();
+    if (!path) return;
+    const nullm::checkpoint file(*path);
+    const nullm::tokenizer words(file.vocabulary());
+    const nullm::model_of<hashed> model(file);
+    const auto prompt = smollm2::long_text(file, words, 1000);
+    nullm::model_of<hashed>::state state(model, {.sample_from = 0});
+    model.forward(state, prompt, 1);
+    REQUIRE(model.counts(state).queries > 0);
+    check_reader<hashed>(model, prompt, 60, {.sample_from = 0});
 }
