@@ -22,7 +22,7 @@ struct nf4_quiet : nullm::quiet {
 struct nf4_dense : nullm::dense {
     using linear = nf4_quiet::linear;
 };
-struct sampled_dense : nullm::dense {
+struct ungated_sketch : nullm::dense {
     using attention = nullm::long_context::attention;
 };
 struct hashed : nullm::quiet {
@@ -89,7 +89,7 @@ TEST_CASE(
     const auto prompt = smollm2::long_text(file, words, 3000);
     const auto quiet = text_of<nullm::long_context>(model, gate, prompt, 40);
     CHECK(quiet.size() == 40);
-    CHECK(quiet == text_of<sampled_dense>(model, {}, prompt, 40));
+    CHECK(quiet == text_of<ungated_sketch>(model, {}, prompt, 40));
     // Sampled as soon as there is a choice, in batches of any size: the answers' logits are those of one pass.
     const auto text = std::span(prompt).first(1200);
     nullm::model_of<nullm::long_context>::state state(model, {.sample_from = 0});
