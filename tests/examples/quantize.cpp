@@ -128,7 +128,7 @@ TEST_CASE("absmax writes the bytes that bitsandbytes' encoder gives for the rows
 TEST_CASE("the same text and seed give the same file on any number of threads", "[examples]") {
     const workshop here;
     const std::string sampled = " --window 48 --windows 3 --seed 7 --out ";
-    for (const std::string text : {std::string(), " --calibration " + here.text.string()}) {
+    for (const std::string& text : {std::string(), " --calibration " + here.text.string()}) {
         REQUIRE(here.quantize("--threads 1" + text + sampled + here.at("one.safetensors")).code == 0);
         REQUIRE(here.quantize("--threads 3" + text + sampled + here.at("three.safetensors")).code == 0);
         CHECK(whole(here.folder / "one.safetensors") == whole(here.folder / "three.safetensors"));
