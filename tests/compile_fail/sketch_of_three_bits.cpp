@@ -1,4 +1,4 @@
-// expect: expected 1, 2 or 4 bits a coordinate
+// expect: sketch_sampler: expected 1, 2 or 4 bits a coordinate
 #include <nullm/attention/sketch_attention.hpp>
 
 // Words hold whole numbers of codes.

@@ -349,7 +349,7 @@ TEST_CASE("bad usage and bad input end with one sentence and exit code 2", "[exa
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --policy seed-literal --gate open", "--gate"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --gate open --theta 0.3", "--theta"},
         {NULLM_READ, "--model " + here.model.string() + " - --policy dense --target-skip 0.5 </dev/null", "--target-skip"},
-        {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --attention sketch", "sketch"},
+        {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --attention half", "half"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --linear f32 --arith i8", "--arith f32"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt x --context 97", "context"},
         {NULLM_GENERATE, "--model " + here.model.string() + " --prompt ''", "prompt"},

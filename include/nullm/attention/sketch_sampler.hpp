@@ -43,6 +43,8 @@ namespace nullm::inline NULLM_ABI {
 /// a power of two, 32 at least.
 template <int bits = 2>
 struct sketch_sampler {
+    static_assert(bits == 1 || bits == 2 || bits == 4, "sketch_sampler: expected 1, 2 or 4 bits a coordinate");
+
     std::uint64_t seed = 0;
     /// Keys read by a group of query heads, in the mean.
     key_budget budget{};
