@@ -3,12 +3,12 @@
 
 #include "command_line.hpp"
 #include "compose.hpp"
+#include "progress.hpp"
 
+#include <nullm/linear/native_linear.hpp>
 #include <nullm/quant/quantize_llama.hpp>
 #include <nullm/quant/sampled_text.hpp>
 #include <nullm/quant/write_llama.hpp>
-
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -27,36 +27,21 @@ struct settings {
     std::string text;  // empty: sampled
     nullm::quantize_options how{.method = nullm::nf4_method::calibrated};
     head_format head = head_format::f16;
-    std::size_t windows = 48;
+    std::size_t windows = 96;
     std::uint64_t seed = 0;
     unsigned threads = 0;
 };
 
-/// A line on a terminal that is written over, and nothing elsewhere.
-class progress_line {
- public:
-    void show(const char* what, std::size_t done, std::size_t all) const {
-        if (shown_) std::fprintf(stderr, "\r\033[K%s %zu of %zu", what, done, all);
-    }
-    ~progress_line() {
-        if (shown_) std::fputs("\r\033[K", stderr);
-    }
-
- private:
-    bool shown_ = ::isatty(STDERR_FILENO) != 0;
-};
-
 /// What the model is calibrated on: windows spread over the text given, or sampled from the model.
 std::vector<nullm::token_id> calibration_text(const settings& chosen, const nullm::checkpoint& file,
-                                              const progress_line& progress) {
+                                              nullm::thread_pool& pool) {
     const nullm::tokenizer tokens(file.vocabulary());
     const std::size_t window = chosen.how.window;
     if (chosen.text.empty()) {
-        cli::options dense;
-        dense.threads = chosen.threads;
-        const auto model = cli::load_model(dense, file);
-        return nullm::sample_text(model, tokens, chosen.windows, window, chosen.seed, chosen.threads,
-                                  [&](std::size_t done) { progress.show("sampled text", done, chosen.windows); });
+        const cli::progress shown("sampling text");
+        return nullm::sample_text<nullm::native_linear<nullm::i8>>(
+            file, tokens, chosen.windows, window, chosen.seed, pool,
+            [&](std::size_t done) { shown.at(done, chosen.windows * window); });
     }
     const auto ids = tokens.encode(cli::read_all(chosen.text));
     const std::size_t there = ids.size() / window;
@@ -88,11 +73,11 @@ void run(const settings& chosen) {
     const nullm::checkpoint file = nullm::open_checkpoint(chosen.model, &pool);
     nullm::quantized_matrices matrices;
     {
-        const progress_line progress;
+        const auto text = calibrated ? calibration_text(chosen, file, pool) : std::vector<nullm::token_id>();
+        const cli::progress shown("matrices");
         auto how = chosen.how;
         how.head = chosen.head == head_format::nf4;
-        how.progress = [&](std::size_t done, std::size_t all) { progress.show("matrix", done, all); };
-        const auto text = calibrated ? calibration_text(chosen, file, progress) : std::vector<nullm::token_id>();
+        how.progress = [&](std::size_t done, std::size_t all) { shown.at(done, all); };
         matrices = nullm::quantize_llama(file, text, how, pool);
     }
     if (one_file) {
@@ -122,14 +107,14 @@ int main(int argc, char** argv) {
         ->type_name("NAME");
     app.add_option("--calibration", chosen.text, "a text to calibrate on (default: sampled from the model)")
         ->type_name("TEXT");
-    app.add_option("--windows", chosen.windows, "of the text, spread over it (default 48)")
+    app.add_option("--windows", chosen.windows, "of the text, spread over it (default 96)")
         ->check(CLI::Range(1U, 4096U))
         ->type_name("N");
     app.add_option("--window", chosen.how.window, "tokens of each (default 512)")
         ->check(CLI::Range(2U, 1U << 16))
         ->type_name("N");
     app.add_option("--shift", chosen.how.towards_original,
-                   "how much of the drift of a layer's inputs its weights make up for (default 1)")
+                   "how much of the drift in front of a layer its weights make up for (default 0.5)")
         ->check(CLI::Range(0.0, 1.0))
         ->type_name("X");
     app.add_flag("--nested", chosen.how.nested, "scales in 8 bits: 4.127 bits a weight for 4.5");

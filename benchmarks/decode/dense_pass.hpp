@@ -1,9 +1,9 @@
 #pragma once
 // What the dense model says at every position of a text, computed once for all gates.
 
+#include "../../examples/progress.hpp"
 #include "articles.hpp"
 #include "bench.hpp"
-#include "progress.hpp"
 
 #include <nullm/core/thread_pool.hpp>
 #include <nullm/measure/prediction.hpp>
@@ -47,7 +47,7 @@ inline dense_results run_dense(const chosen_model& model, unsigned threads,
 
     chosen_model::state session(model, {.threads = threads, .context = window});
     nullm::thread_pool pool(threads);
-    const progress shown("dense pass");
+    const cli::progress shown("dense pass");
     std::size_t first = 0;  // of the article, in the results
     for (const article& a : articles) {
         const std::span<const token_id> text(a.tokens);

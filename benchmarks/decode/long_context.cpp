@@ -9,8 +9,8 @@
 // MB a position, index included; ms a position, index maintenance included; ms to build the index; its bytes
 // a key and KV head.
 
+#include "../../examples/progress.hpp"
 #include "../support/measure.hpp"
-#include "progress.hpp"
 #include "prompts.hpp"
 
 #include <nullm/attention/lsh_attention.hpp>
@@ -137,7 +137,7 @@ std::unique_ptr<trace> read_trace(const settings& chosen) {
     for (; begin < deepest; begin += 8192) {
         const std::size_t length = std::min<std::size_t>(8192, deepest - begin);
         model_type::state session(model, {.threads = chosen.threads, .context = length});
-        const decode::progress shown("reading");
+        const cli::progress shown("reading");
         for (std::size_t at = 0; at < length; at += 512) {
             shown.at(begin + at, deepest);
             model.forward(session, tokens.subspan(begin + at, std::min<std::size_t>(512, length - at)), 0);

@@ -1,8 +1,8 @@
 #pragma once
 // Readers compared: a text pushed token by token, dense and at several thresholds, and in chunks.
 
+#include "../../examples/progress.hpp"
 #include "bench.hpp"
-#include "progress.hpp"
 #include "prompts.hpp"
 
 #include <nullm/generate/reader.hpp>
@@ -252,7 +252,7 @@ inline void compare_readers(const bench& on) {
         return measure::since(begin);
     };
 
-    const progress shown("reader");
+    const cli::progress shown("reader");
     const std::size_t steps = rows.size() * (2 + chosen.repeats) + chosen.repeats;
     std::size_t done = 0;
     const auto step_done = [&] { shown.at(++done, steps); };

@@ -6,6 +6,7 @@
 #include <nullm/model/open_checkpoint.hpp>
 #include <nullm/text/tokenizer.hpp>
 #include <support/catch.hpp>
+#include <support/hostile.hpp>
 
 #include "../io/scratch_directory.hpp"
 
@@ -14,16 +15,10 @@
 
 namespace {
 
-/// Draws of one mutation.
-class dice {
- public:
-    explicit dice(std::int64_t which) : key_{.seed = 11, .position = which} {}
-    std::size_t below(std::size_t n) { return nullm::draw_u32(key_, next_++) % std::max<std::size_t>(n, 1); }
+using support::dice;
+using support::survives;
 
- private:
-    nullm::draw_key key_;
-    std::uint32_t next_ = 0;
-};
+constexpr std::uint64_t damage_seed = 11;
 
 /// Changes a byte, cuts, repeats a piece, or puts in what JSON is made of.
 void mutate(std::string& text, dice& roll) {
@@ -42,20 +37,6 @@ void mutate(std::string& text, dice& roll) {
             break;
         default:
             text.insert(at, words[roll.below(std::size(words))]);
-    }
-}
-
-/// Whether it was read; a refusal must be a sentence without control codes, anything else ends the test.
-template <class Read>
-bool survives(Read&& read) {
-    try {
-        read();
-        return true;
-    } catch (const nullm::error& refused) {
-        for (const char* c = refused.what(); *c != '\0'; ++c) {
-            if (static_cast<unsigned char>(*c) < 0x20) FAIL("control code in: " << refused.what());
-        }
-        return false;
     }
 }
 
@@ -109,7 +90,7 @@ TEST_CASE("a hundred thousand seeded mutations of texts each end in a reading or
     std::size_t read = 0;
     constexpr std::int64_t all = 100000;
     for (std::int64_t i = 0; i < all; ++i) {
-        dice roll(i);
+        dice roll(damage_seed, i);
         const std::size_t which = roll.below(3);
         std::string text = which == 0 ? config : which == 1 ? words.tokenizer : words.config;
         for (std::size_t n = 1 + roll.below(3); n != 0; --n) mutate(text, roll);
@@ -158,7 +139,7 @@ TEST_CASE("mutated model files and folders end in a model or a sentence", "[mode
     REQUIRE(survives([&] { open(content); }));
     std::size_t read = 0;
     for (std::int64_t i = 0; i < 1500; ++i) {
-        dice roll(1000000 + i);
+        dice roll(damage_seed, 1000000 + i);
         std::string damaged = content;
         if (i % 3 == 0) {
             damaged.resize(roll.below(damaged.size()));
@@ -176,7 +157,7 @@ TEST_CASE("mutated model files and folders end in a model or a sentence", "[mode
     const auto index = scratch.path() / "model.safetensors.index.json";
     const auto text = nullm::detail::read_text_file(index, 1U << 20);
     for (std::int64_t i = 0; i < 300; ++i) {
-        dice roll(2000000 + i);
+        dice roll(damage_seed, 2000000 + i);
         std::string damaged = text;
         mutate(damaged, roll);
         hf_files::write_text(index, damaged);

@@ -79,6 +79,9 @@ class calibration_stream {
         return matrix(activated_, config_.mlp_width, w, window_);
     }
 
+    /// The residual stream of window w, as far as it has been closed.
+    matrix_view<const float> residual(std::size_t w) const { return matrix(x_, config_.width, w, window_); }
+
     void attend(std::span<const float> norm, const linear& qkv, thread_pool& pool) {
         const std::size_t q_width = query_width();
         const std::size_t kv_width = config_.kv_heads * config_.head_size;

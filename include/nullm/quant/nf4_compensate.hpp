@@ -25,8 +25,9 @@
 namespace nullm::inline NULLM_ABI {
 
 struct nf4_compensation {
-    unsigned sweeps = 4;               // of coordinate descent behind the first pass
-    std::span<const float> scales = {};  // of all blocks, where they are given (nested ones); else searched
+    unsigned sweeps = 4;  // of coordinate descent behind the first pass
+    // Codes to begin from, with scales that stay as they are (nested ones, say); else both are searched.
+    const nf4_data* start = nullptr;
 };
 
 namespace detail {
@@ -48,7 +49,7 @@ class nf4_panel {
           gradient_(n_ * lanes),
           scales_(n_ / block * lanes) {}
 
-    /// Encodes rows first .. first + 15 (those below rows) of w into data.
+    /// Encodes rows first .. first + 15 (those below rows) of w into data, which holds the start if there is one.
     void encode(std::span<const float> w, std::size_t rows, std::size_t first, nf4_data& data) {
         count_ = std::min(lanes, rows - first);
         for (std::size_t k = 0; k < n_; ++k) {
@@ -57,8 +58,12 @@ class nf4_panel {
                 weights_[k * lanes + lane] = w[row * n_ + inputs_.order()[k]];
             }
         }
-        std::copy(weights_.begin(), weights_.end(), work_.begin());
-        for (std::size_t b = 0; b < n_ / block; ++b) round_block(b, first);
+        if (how_.start != nullptr) {
+            read_codes(data, first);
+        } else {
+            std::copy(weights_.begin(), weights_.end(), work_.begin());
+            for (std::size_t b = 0; b < n_ / block; ++b) round_block(b);
+        }
         descend();
         keep_better(error(), w.subspan(first * n_), data, first);
     }
@@ -79,19 +84,11 @@ class nf4_panel {
     }
 
     /// Finds the block's scales, rounds it, and passes its errors on.
-    void round_block(std::size_t b, std::size_t first) {
+    void round_block(std::size_t b) {
         float* const w = work_.data() + b * block * lanes;
         float* const values = values_.data() + b * block * lanes;
-        alignas(64) std::array<float, lanes> scale;
+        alignas(64) const std::array<float, lanes> scale = search(b, w);
         alignas(64) std::array<float, lanes> loss;
-        if (how_.scales.empty()) {
-            scale = search(b, w);
-        } else {
-            for (std::size_t lane = 0; lane < lanes; ++lane) {
-                const std::size_t row = first + std::min(lane, count_ - 1);
-                scale[lane] = how_.scales[row * (n_ / block) + block_at(b)];
-            }
-        }
         round_with(b, scale, w, values, loss);
         std::copy(scale.begin(), scale.end(), scale_of(b));
         const std::size_t next = (b + 1) * block;
@@ -170,7 +167,7 @@ class nf4_panel {
                 const std::size_t begin = b * block, end = begin + block;
                 change.fill(0.0F);
                 NULLM_DISPATCH(level_, descend_block(gradient_.data() + begin * lanes, block,
-                                                     metric + begin * (n_ + 1), n_, how_.scales.empty(),
+                                                     metric + begin * (n_ + 1), n_, how_.start == nullptr,
                                                      scale_of(b), values_.data() + begin * lanes, change.data()));
                 if (!inputs_.coupled()) continue;
                 const float* const rows = metric + begin * n_;
@@ -191,8 +188,19 @@ class nf4_panel {
         return sum;
     }
 
-    /// Writes each row's codes and scales, or those of nf4_encode where they err less: no search is promised
-    /// to win. Given scales leave no choice.
+    /// Values and scales of the rows from first on, as data has them.
+    void read_codes(const nf4_data& data, std::size_t first) {
+        for (std::size_t k = 0; k < n_; ++k) {
+            for (std::size_t lane = 0; lane < lanes; ++lane) {
+                const std::size_t at = (first + std::min(lane, count_ - 1)) * n_ + inputs_.order()[k];
+                values_[k * lanes + lane] = nf4_codebook[nf4_code(data.packed, at)];
+                scale_of(k / block)[lane] = data.absmax[at / block];
+            }
+        }
+    }
+
+    /// Writes each row's codes and scales where they err less than the start, or than nf4_encode's: no search
+    /// is promised to win.
     void keep_better(const std::array<double, lanes>& mine, std::span<const float> w, nf4_data& data,
                      std::size_t first) {
         const std::size_t row_blocks = n_ / block;
@@ -200,19 +208,9 @@ class nf4_panel {
         float* const absmax = data.absmax.data() + first * row_blocks;
         const auto chosen = values_;
         const auto chosen_scales = scales_;
-        std::array<double, lanes> plain;
-        plain.fill(std::numeric_limits<double>::infinity());
-        if (how_.scales.empty()) {
-            nf4_encode_range(w.data(), count_ * n_, block, packed, absmax, level_);
-            for (std::size_t k = 0; k < n_; ++k) {
-                for (std::size_t lane = 0; lane < count_; ++lane) {
-                    const std::size_t at = lane * n_ + inputs_.order()[k];
-                    values_[k * lanes + lane] = nf4_codebook[nf4_code({packed, count_ * n_ / 2}, at)];
-                    scale_of(k / block)[lane] = absmax[at / block];
-                }
-            }
-            plain = error();
-        }
+        if (how_.start == nullptr) nf4_encode_range(w.data(), count_ * n_, block, packed, absmax, level_);
+        read_codes(data, first);
+        const auto plain = error();
         for (std::size_t lane = 0; lane < count_; ++lane) {
             if (!(mine[lane] < plain[lane])) continue;
             for (std::size_t b = 0; b < row_blocks; ++b) {
@@ -246,12 +244,13 @@ class nf4_panel {
 /// Encodes w (whole rows of inputs.cols() weights) so that (w - q) H (w - q)^T is small, H the metric of the
 /// layer's inputs: in the order of the metric, each block takes the scale (of either sign) that errs least,
 /// its columns are rounded one after the other, and every error is made up for in the columns behind it
-/// (GPTQ, Frantar et al. 2022); then scales and codes take their best values in turn, all others held. A row
-/// never errs more than nf4_encode's. Decodes as any NF4 with blocks of 64.
+/// (GPTQ, Frantar et al. 2022); then scales and codes take their best values in turn, all others held. With a
+/// start, its codes alone do. A row never errs more than nf4_encode's, or than the start. Decodes as any NF4
+/// with blocks of 64.
 ///
 /// The same bytes on any number of threads and any instruction set. Weights must be finite. Costs about
 /// (sweeps + 3) * cols multiplications a weight, and 36 * 32 for the search. Throws error if w is not whole
-/// rows, or given scales are not one a block.
+/// rows, or the start is not as many codes in blocks of 64.
 inline nf4_data nf4_encode_compensated(std::span<const float> w, const input_metric& inputs, thread_pool& pool,
                                        const nf4_compensation& how = {}, isa level = active_isa()) {
     const std::size_t cols = inputs.cols();
@@ -259,14 +258,16 @@ inline nf4_data nf4_encode_compensated(std::span<const float> w, const input_met
         throw error("nf4_encode_compensated", "whole rows of " + std::to_string(cols), std::to_string(w.size()));
     }
     nf4_data data{.elements = w.size(), .block = nf4_scale_block, .packed = {}, .absmax = {}};
-    data.packed.resize(nf4_packed_bytes(w.size()));
-    data.absmax.resize(nf4_blocks(w.size(), nf4_scale_block));
-    if (!how.scales.empty()) {
-        if (how.scales.size() != data.absmax.size()) {
-            throw error("nf4_encode_compensated", std::to_string(data.absmax.size()) + " scales",
-                        std::to_string(how.scales.size()));
+    if (how.start == nullptr) {
+        data.packed.resize(nf4_packed_bytes(w.size()));
+        data.absmax.resize(nf4_blocks(w.size(), nf4_scale_block));
+    } else {
+        check_nf4(how.start->view());
+        if (how.start->elements != w.size() || how.start->block != nf4_scale_block) {
+            throw error("nf4_encode_compensated start", std::to_string(w.size()) + " codes in blocks of 64",
+                        std::to_string(how.start->elements) + " in blocks of " + std::to_string(how.start->block));
         }
-        std::copy(how.scales.begin(), how.scales.end(), data.absmax.begin());
+        data = *how.start;
     }
     level = std::min(level, detected_isa());
     const std::size_t rows = w.size() / cols;

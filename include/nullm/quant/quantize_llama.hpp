@@ -41,7 +41,7 @@ struct quantize_options {
     bool head = false;           // the head too
     std::size_t window = 512;    // tokens of the calibration text that are read as one
     double damping = 0.01;       // of the metric, as a share of its mean diagonal
-    float towards_original = 1;  // how much of the inputs' drift the weights make up for (input_shift)
+    float towards_original = 0.5F;  // how much of the drift the weights make up for (input_shift)
     std::function<void(std::size_t done, std::size_t all)> progress = {};  // in matrices
 };
 
@@ -153,10 +153,9 @@ class llama_quantizer {
         for (float& s : scales) s -= made.offset;
         made.nested = dynamic8_encoder().encode(scales);
         scales = nf4_scales(made.nested->view(), made.offset);
-        if (how_.method == nf4_method::absmax) {
-            made.data.absmax = std::move(scales);
-        } else {
-            made.data = nf4_encode_compensated(rows, *inputs, pool_, {.scales = scales});
+        made.data.absmax = std::move(scales);
+        if (how_.method != nf4_method::absmax) {
+            made.data = nf4_encode_compensated(rows, *inputs, pool_, {.start = &made.data});
         }
     }
 
@@ -176,21 +175,26 @@ class llama_quantizer {
         return original_ ? std::optional(stacked(parts)) : std::nullopt;
     }
 
-    /// What encodes the matrices that read `input(stream, window)`: their metric, and their weights drawn
-    /// towards what the original's inputs would have given.
+    /// Encodes the matrices that read `input(stream, window)`: by their metric, their weights drawn towards
+    /// what the original's inputs would have given. Those that write into the residual stream (`writes`) are
+    /// drawn to make up for its drift too.
     template <class Input>
-    void encode_all(std::initializer_list<matrix*> matrices, Input&& input) {
+    void encode_all(std::initializer_list<matrix*> matrices, Input&& input, bool writes = false) {
         second_moments moments(matrices.begin()[0]->tensor.cols);
-        std::optional<input_drift> drift;
-        if (original_) drift.emplace(moments.cols());
+        std::optional<drift_products> of_inputs, of_sum;
+        if (original_) of_inputs.emplace(moments.cols(), moments.cols());
+        if (original_ && writes) of_sum.emplace(file_.config().width, moments.cols());
         for (std::size_t w = 0; w < stream_->windows(); ++w) {
             const auto x = input(*stream_, w);
             moments.add(x, pool_);
-            if (drift) drift->add(input(*original_, w), x, pool_);
+            if (of_inputs) of_inputs->add(input(*original_, w), x, x, pool_);
+            if (of_sum) of_sum->add(original_->residual(w), stream_->residual(w), x, pool_);
         }
-        if (drift) {
-            const input_shift shift(*drift, moments, how_.damping, how_.towards_original, pool_);
-            for (matrix* m : matrices) shift.apply(m->values, pool_);
+        if (of_inputs) {
+            const input_shift shift(moments, how_.damping);
+            for (matrix* m : matrices) {
+                shift.apply(m->values, *of_inputs, of_sum ? &*of_sum : nullptr, how_.towards_original, pool_);
+            }
         }
         const input_metric metric(moments, pool_, how_.damping);
         for (matrix* m : matrices) encode(*m, &metric);
@@ -224,7 +228,7 @@ class llama_quantizer {
         {
             matrix o = layer_matrix(l, 3);
             const auto own = original_weights({&o});
-            encode_all({&o}, [](calibration_stream& s, std::size_t w) { return s.attended(w); });
+            encode_all({&o}, [](calibration_stream& s, std::size_t w) { return s.attended(w); }, true);
             if (own) original_->close_attention(*own, pool_);
             stream_->close_attention(stacked({&o}), pool_);
         }
@@ -237,7 +241,7 @@ class llama_quantizer {
         }
         matrix down = layer_matrix(l, 6);
         const auto own = original_weights({&down});
-        encode_all({&down}, [](calibration_stream& s, std::size_t w) { return s.activated(w); });
+        encode_all({&down}, [](calibration_stream& s, std::size_t w) { return s.activated(w); }, true);
         if (own) original_->close_mlp(*own, pool_);
         stream_->close_mlp(stacked({&down}), pool_);
     }

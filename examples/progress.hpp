@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-namespace decode {
+namespace cli {
 
 /// One line on stderr, rewritten as the work goes on and gone when it ends. Nothing where stderr is no
 /// terminal.
@@ -36,4 +36,4 @@ class progress {
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-}  // namespace decode
+}  // namespace cli
