@@ -1,5 +1,6 @@
 #include <nullm/linear/dequantize.hpp>
 
+#include "nf4_tensor.hpp"
 #include "tensors.hpp"
 
 #include <support/catch.hpp>
@@ -67,6 +68,44 @@ TEST_CASE("a Q8_0 block holds signed bytes, -128 included", "[linear]") {
     const auto w = only_row(tensor);
     for (int i = 0; i < 32; ++i)
         CHECK(w[static_cast<std::size_t>(i)] == 0.25F * static_cast<float>(i * 8 - 128));
+}
+
+TEST_CASE("an NF4 byte holds two codes, the first in its high half, and a scale of either sign", "[linear]") {
+    nf4_tensor tensor(1, 64, 1);
+    for (unsigned i = 0; i < 32; ++i) tensor.data().packed[i] = static_cast<std::byte>(i % 16 << 4 | (15 - i % 16));
+    for (const float scale : {0.3F, -0.7F}) {
+        tensor.data().absmax = {scale};
+        std::vector<float> w(64);
+        nullm::dequantize_row(tensor.view(), 0, w);
+        for (std::size_t i = 0; i < 32; ++i) {
+            CHECK(w[2 * i] == nullm::nf4_codebook[i % 16] * scale);
+            CHECK(w[2 * i + 1] == nullm::nf4_codebook[15 - i % 16] * scale);
+        }
+    }
+}
+
+TEST_CASE("NF4 rows are what the codec decodes, also where a block of scales lies in two of them", "[linear]") {
+    nullm::thread_pool one(1);
+    for (const std::size_t cols : {64, 576, 96, 42, 2}) {
+        CAPTURE(cols);
+        nf4_tensor tensor(7, cols, cols);
+        std::vector<float> expected(7 * cols);
+        nullm::nf4_decode(tensor.data().view(), expected, one);
+        CHECK(dequantized(tensor.view()) == expected);
+    }
+}
+
+TEST_CASE("an NF4 row whose scales or bytes are missing is refused, the rows in front of it are read", "[linear]") {
+    const nf4_tensor tensor(2, 96, 4);  // three blocks; row 1 lies in the second and third
+    std::vector<float> row(96);
+    auto view = tensor.view();
+    view.scales = view.scales.first(2);
+    CHECK_NOTHROW(nullm::dequantize_row(view, 0, row));
+    CHECK_THROWS_AS(nullm::dequantize_row(view, 1, row), nullm::error);
+    view = tensor.view();
+    view.bytes = view.bytes.first(view.bytes.size() - 1);
+    CHECK_NOTHROW(nullm::dequantize_row(view, 0, row));
+    CHECK_THROWS_AS(nullm::dequantize_row(view, 1, row), nullm::error);
 }
 
 TEST_CASE("each row is read from its own bytes", "[linear]") {

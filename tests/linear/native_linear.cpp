@@ -1,5 +1,7 @@
 #include <nullm/linear/native_linear.hpp>
+#include <nullm/linear/nf4_linear.hpp>
 
+#include "nf4_tensor.hpp"
 #include "tensors.hpp"
 
 #include <support/catch.hpp>
@@ -393,6 +395,76 @@ TEST_CASE("tensors and buffers that do not fit are refused", "[linear]") {
     CHECK_THROWS_AS(linear.apply(input, matrix_view<float>(y.data(), 1, 16), pool), nullm::error);
     CHECK_THROWS_AS(linear.apply(input, matrix_view<float>(y.data(), 2, 17), pool), nullm::error);
     CHECK_NOTHROW(linear.apply(input, matrix_view<float>(y.data(), 2, 16), pool));
+}
+
+TEMPLATE_TEST_CASE("NF4 tensors multiply as stored, in the bits of nf4_linear on every instruction set", "[linear]",
+                   nullm::f32, nullm::i16, nullm::i8) {
+    thread_pool one(1), two(2);
+    using nf4_only = nullm::nf4_linear<nullm::nf4_scale_block, TestType>;
+    for (const std::size_t cols : {64, 96, 576}) {  // in rows of 96, blocks of scales lie in two rows
+        const nf4_tensor tensor(33, cols, cols);
+        const auto view = tensor.view();
+        const auto x = random_rows(9, cols, cols + 1);
+        const auto encoded = nf4_only::from(std::span(&view, 1), one, isa::scalar);
+        typename nf4_only::input input;
+        input.level = isa::scalar;
+        input.assign({x.data(), 9, cols}, one);
+        std::vector<float> expected(9 * 33);
+        encoded.apply(input, {expected.data(), 9, 33}, one);
+        for (const isa level : all_levels) {
+            for (const std::size_t m : {1, 2, 9}) {
+                CAPTURE(cols, name_of(level), m);
+                const std::vector<float> batch(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(m * cols));
+                const auto y = product<TestType>(view, batch, m == 2 ? two : one, level);
+                REQUIRE(same_bits(y, std::span(expected).first(m * 33)));
+            }
+        }
+    }
+}
+
+TEMPLATE_TEST_CASE("the error of an NF4 product is what the arithmetic promises", "[linear]", nullm::f32, nullm::i16,
+                   nullm::i8) {
+    thread_pool pool(1);
+    for (const std::size_t cols : {64, 96, 576, 1536}) {
+        CAPTURE(cols);
+        const nf4_tensor tensor(100, cols, 11 + cols);
+        const auto x = random_rows(5, cols, 12 + cols);
+        const auto exact = exact_product(tensor.view(), x);
+        const auto y = product<TestType>(tensor.view(), x, pool);
+        // As above, and for integers a codebook rounded at its scale.
+        if constexpr (std::is_same_v<TestType, nullm::f32>) {
+            const double roundings = static_cast<double>((cols + 3) / 4 + 5);  // a block's sum is scaled, and added
+            for (std::size_t i = 0; i < y.size(); ++i) {
+                REQUIRE(std::fabs(y[i] - exact.y[i]) <= roundings * 0x1p-24 * exact.magnitude[i]);
+            }
+        } else {
+            const double rms = relative_rms(y, exact.y);
+            CHECK(rms < (std::is_same_v<TestType, nullm::i16> ? 1e-3 : 3e-2));
+            CHECK(rms > (std::is_same_v<TestType, nullm::i16> ? 1e-6 : 1e-3));
+        }
+    }
+}
+
+TEST_CASE("NF4 tensors stack with those of other formats", "[linear]") {
+    thread_pool pool(2);
+    const auto native = random_tensor(tensor_type::q4_1, 20, 64, 1);
+    const nf4_tensor nf4(17, 64, 2);
+    const auto x = random_rows(3, 64, 3);
+    const auto both = product<nullm::i16>(std::vector{native.view(), nf4.view()}, x, pool);
+    const auto first = product<nullm::i16>(native.view(), x, pool);
+    const auto second = product<nullm::i16>(nf4.view(), x, pool);
+    for (std::size_t m = 0; m < 3; ++m) {
+        CHECK(same_bits(std::span(both).subspan(m * 37, 20), std::span(first).subspan(m * 20, 20)));
+        CHECK(same_bits(std::span(both).subspan(m * 37 + 20, 17), std::span(second).subspan(m * 17, 17)));
+    }
+}
+
+TEST_CASE("an NF4 tensor without all of its scales is refused", "[linear]") {
+    thread_pool pool(1);
+    const nf4_tensor nf4(17, 64, 2);
+    auto view = nf4.view();
+    view.scales = view.scales.first(16);
+    CHECK_THROWS_AS(native_linear<nullm::i16>::from(std::vector{view}, pool), nullm::error);
 }
 
 TEST_CASE("an input need not keep floats for quantised matrices, and says so for others", "[linear]") {
