@@ -11,9 +11,7 @@
 #include <nullm/quant/write_llama.hpp>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +25,7 @@ struct settings {
     std::string text;  // empty: sampled
     nullm::quantize_options how{.method = nullm::nf4_method::calibrated};
     head_format head = head_format::f16;
-    std::size_t windows = 96;
+    std::size_t windows = 80;
     std::uint64_t seed = 0;
     unsigned threads = 0;
 };
@@ -107,7 +105,7 @@ int main(int argc, char** argv) {
         ->type_name("NAME");
     app.add_option("--calibration", chosen.text, "a text to calibrate on (default: sampled from the model)")
         ->type_name("TEXT");
-    app.add_option("--windows", chosen.windows, "of the text, spread over it (default 96)")
+    app.add_option("--windows", chosen.windows, "of the text, spread over it (default 80)")
         ->check(CLI::Range(1U, 4096U))
         ->type_name("N");
     app.add_option("--window", chosen.how.window, "tokens of each (default 512)")

@@ -1,12 +1,13 @@
-"""Checks a folder that nullm_quantize wrote against transformers and bitsandbytes: it loads, and every weight that
-bitsandbytes dequantises is, bit for bit, the codebook value times the scale that the file holds.
+"""Checks a 4-bit folder, of nullm_quantize's or of bitsandbytes' own: transformers loads it with bitsandbytes, nullm
+loads it, and every matrix decodes to the same bits in bitsandbytes, in nullm, and by the format's definition (the
+codebook value times the scale that the file holds).
 
     python3 benchmarks/peers/pypi/checkpoint.py FOLDER [--logits TEXT]
     python3 benchmarks/peers/pypi/checkpoint.py --write FOLDER --from PLAIN
 
-The second form has bitsandbytes quantise a plain Hugging Face folder (nested scales) and save it, for nullm to read:
-nullm_perplexity on both forms of the same weights must agree. Installs the peers of requirements.txt into
-build/peers on its first run, and transformers beside them.
+The second form has bitsandbytes quantise a plain Hugging Face folder (nested scales) and save it, for the first to
+check. Installs the peers of requirements.txt into build/peers on its first run, and transformers beside them; nullm's
+side needs nlohmann/json's header.
 """
 
 import argparse
@@ -35,7 +36,11 @@ def decoded(tensors, name, torch):
     return (part("quant_map")[codes] * each).reshape(state["shape"]), bool("nested_offset" in state)
 
 
-def check(folder, text):
+def same_bits(a, b, torch):
+    return a.dtype == b.dtype == torch.float32 and torch.equal(a.view(torch.int32), b.view(torch.int32))
+
+
+def check(folder, text, environment):
     import torch
     import transformers
     from bitsandbytes import functional
@@ -43,6 +48,10 @@ def check(folder, text):
 
     torch.set_grad_enabled(False)
     tensors = load_file(folder / "model.safetensors")
+    nullm = peers.nullm_decoder(environment)
+    ours = nullm.nullm_open(str(folder).encode())
+    if not ours:
+        sys.exit(f"{folder}: nullm does not load it")
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, device_map="cpu")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     matrices = elements = 0
@@ -53,11 +62,17 @@ def check(folder, text):
             continue
         expected, is_nested = decoded(tensors, f"{name}.weight", torch)
         found = functional.dequantize_4bit(module.weight.data, state)
-        if found.dtype != torch.float32 or not torch.equal(found.view(torch.int32), expected.view(torch.int32)):
+        if not same_bits(found, expected, torch):
             sys.exit(f"{name}: bitsandbytes dequantises to other bits")
+        read = torch.empty_like(expected)
+        if not nullm.nullm_decode(ours, name.encode(), read.data_ptr(), read.numel()):
+            sys.exit(f"{name}: no NF4 matrix of {read.numel()} weights to nullm")
+        if not same_bits(read, expected, torch):
+            sys.exit(f"{name}: nullm decodes to other bits")
         matrices += 1
         elements += expected.numel()
         nested = nested or is_nested
+    nullm.nullm_close(ours)
     stored = sum(name.endswith(".quant_state.bitsandbytes__nf4") for name in tensors)
     if matrices == 0 or matrices != stored:
         sys.exit(f"{folder}: bitsandbytes has {matrices} of {stored} matrices in 4 bits")
@@ -105,7 +120,7 @@ def main():
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "transformers", "accelerate"], check=True,
                        stdout=sys.stderr)
     if chosen.folder:
-        check(chosen.folder, chosen.logits)
+        check(chosen.folder, chosen.logits, chosen.environment)
     else:
         write(chosen.write, chosen.plain)
 

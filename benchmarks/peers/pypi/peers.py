@@ -39,17 +39,23 @@ def enter(environment):
     os.execv(python, [str(python), *sys.argv])
 
 
-def nullm_kernels(environment):
-    """nullm's side as a library, compiled with no flag but optimisation: it picks its instructions at run time."""
-    source = HERE / "kernels.cpp"
-    library = environment / "nullm_kernels.so"
+def compiled(environment, name):
+    """A source of this folder as a library, compiled with no flag but optimisation: it picks its instructions at run
+    time."""
+    source = HERE / f"{name}.cpp"
+    library = environment / f"nullm_{name}.so"
     newest = max(p.stat().st_mtime for p in [source, *(REPOSITORY / "include").rglob("*.[hi]*")])
     if not library.exists() or library.stat().st_mtime < newest:
         started = f"{library}.{os.getpid()}"
         subprocess.run([os.environ.get("CXX", "c++"), "-std=c++20", "-O3", "-shared", "-fPIC", "-pthread",
                         f"-I{REPOSITORY / 'include'}", str(source), "-o", started], check=True)
         os.replace(started, library)
-    loaded = ctypes.CDLL(str(library))
+    return ctypes.CDLL(str(library))
+
+
+def nullm_kernels(environment):
+    """nullm's side of what is timed."""
+    loaded = compiled(environment, "kernels")
     pointer, size, real = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_float
     for name, result, parameters in [
         ("nullm_kernels", ctypes.c_char_p, []),
@@ -61,6 +67,17 @@ def nullm_kernels(environment):
         ("nullm_nf4_apply", ctypes.c_double, [pointer, pointer, size, pointer, size]),
         ("nullm_nf4_free", None, [pointer]),
     ]:
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, parameters
+    return loaded
+
+
+def nullm_decoder(environment):
+    """nullm's reading of a checkpoint."""
+    loaded = compiled(environment, "decode")
+    pointer, text = ctypes.c_void_p, ctypes.c_char_p
+    for name, result, parameters in [("nullm_open", pointer, [text]), ("nullm_close", None, [pointer]),
+                                     ("nullm_decode", ctypes.c_int, [pointer, text, pointer, ctypes.c_size_t])]:
         function = getattr(loaded, name)
         function.restype, function.argtypes = result, parameters
     return loaded
