@@ -8,6 +8,7 @@
 // (--dense takes it in place of another pass) and raster.csv, and prints the tables that matter.
 
 #include "../../examples/command_line.hpp"
+#include "../../examples/progress.hpp"
 #include "bench.hpp"
 #include "contenders.hpp"
 #include "dense_pass.hpp"
@@ -119,7 +120,7 @@ results evaluate(const std::vector<contender>& all, const decode::judge& judge, 
     found.frozen.resize(all.size());
     found.exact.resize(all.size());
     nullm::thread_pool pool(threads);
-    const decode::progress shown("figures");
+    const cli::progress shown("figures");
     std::atomic<std::size_t> done = 0;
     pool.for_each(all.size(), 1, [&](std::size_t i) {
         const contender& who = all[i];

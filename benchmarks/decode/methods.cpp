@@ -8,6 +8,7 @@
 // DIR/methods.csv.
 
 #include "../../examples/command_line.hpp"
+#include "../../examples/progress.hpp"
 #include "bench.hpp"
 #include "contenders.hpp"
 #include "dense_pass.hpp"
@@ -109,7 +110,7 @@ answers answer_behind(const bench& on, std::span<const token_id> text, std::size
     constexpr std::size_t behind = 512, piece = 128;
     answers found;
     auto session = on.state(depth + behind, depth);
-    const decode::progress shown("deep positions");
+    const cli::progress shown("deep positions");
     for (std::size_t w = 0; w < 2 && (w + 1) * (depth + behind) < text.size(); ++w) {
         const auto part = text.subspan(w * (depth + behind), depth + behind + 1);
         on.model.truncate(session, 0);
@@ -260,7 +261,7 @@ void run(const table_settings& chosen) {
 
     for (entrant& who : entrants) who.with_reading([](auto& read) { read.run(false); });
     {
-        const decode::progress shown("throughput");
+        const cli::progress shown("throughput");
         std::size_t done = 0;
         for (unsigned repeat = 0; repeat < chosen.repeats; ++repeat) {
             for (entrant& who : entrants) {
