@@ -27,7 +27,7 @@ template <Linear LinearType>
 std::vector<token_id> sample_text(const checkpoint& file, const tokenizer& tokens, std::size_t windows,
                                   std::size_t window, std::uint64_t seed, thread_pool& pool,
                                   const std::function<void(std::size_t)>& progress = {}) {
-    constexpr std::size_t at_once = 48;  // more of them make a token no cheaper
+    constexpr std::size_t at_once = 48;  // bounds their caches: of SmolLM2, 0.6 GB at 512 tokens
     const temperature_sampler sampler;
     std::optional<token_id> opening = tokens.find("<|endoftext|>");
     if (!opening) opening = tokens.bos();
