@@ -46,7 +46,7 @@ struct uniform_sampler {
             }
         }
     }
-    void weigh(const index&, const nullm::key_query&, std::size_t, std::span<const float> dots, scratch&,
+    void weigh(const index&, const nullm::key_query&, std::size_t, std::span<const float> dots, const scratch&,
                nullm::key_selection& chosen) const {
         chosen.surprisal.assign(dots.size(), -std::log(share));
     }

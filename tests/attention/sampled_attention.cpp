@@ -59,7 +59,7 @@ struct chooses_nothing {
         i.ends[layer] += keys.rows;
     }
     void select(const index&, const nullm::key_query&, std::span<nullm::key_selection>, scratch&) const {}
-    void weigh(const index&, const nullm::key_query&, std::size_t, std::span<const float>, scratch&,
+    void weigh(const index&, const nullm::key_query&, std::size_t, std::span<const float>, const scratch&,
                nullm::key_selection&) const {}
 };
 

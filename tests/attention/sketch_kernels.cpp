@@ -21,14 +21,15 @@ void check_scores(std::size_t width, std::size_t groups, std::size_t queries) {
     constexpr std::size_t per_word = 32 / bits;
     std::mt19937 random(static_cast<unsigned>(width + groups * 7 + queries));
     const std::size_t words = width / per_word;
-    std::vector<std::int32_t> codes(groups * words * 16);
+    // A group is its words, then scale and spread.
+    std::vector<std::int32_t> codes(groups * (words + 1) * 16);
     std::vector<std::int32_t> fields(groups * 16 * width);  // (key, coordinate)
     for (std::size_t key = 0; key < groups * 16; ++key) {
         for (std::size_t d = 0; d < width; ++d) {
             const std::uint32_t code = random() % 5 == 0 ? (1U << bits) - 1 : random() % (1U << bits);
             fields[key * width + d] = static_cast<std::int32_t>(code);
             const std::size_t place = d % 4 * 8 + d % per_word / 4 * bits;
-            auto& word = codes[(key / 16 * words + d / per_word) * 16 + key % 16];
+            auto& word = codes[(key / 16 * (words + 1) + d / per_word) * 16 + key % 16];
             word = static_cast<std::int32_t>(static_cast<std::uint32_t>(word) | code << place);
         }
     }
@@ -41,6 +42,8 @@ void check_scores(std::size_t width, std::size_t groups, std::size_t queries) {
         const std::uint32_t spread = nullm::to_bf16(static_cast<float>(random() % 100) / 500).bits;
         x = random() % 9 == 0 ? 0 : static_cast<std::int32_t>(scale << 16U | spread);
     }
+    for (std::size_t key = 0; key < scales.size(); ++key)
+        codes[(key / 16 * (words + 1) + words) * 16 + key % 16] = scales[key];
     std::vector<std::int32_t> offsets(queries);
     std::vector<float> factors(queries);
     std::vector<float> squares(queries);
@@ -68,7 +71,7 @@ void check_scores(std::size_t width, std::size_t groups, std::size_t queries) {
             rows[i] = q.data() + i * width;
             to[i] = found[i].data();
         }
-        nullm::score_codes<bits>(level, queries, codes.data(), words, groups, scales.data(), rows,
+        nullm::score_codes<bits>(level, queries, codes.data(), words, groups, codes.data(), rows,
                                  offsets.data(), factors.data(), squares.data(), to);
         INFO(bits << " bits, width " << width << ", groups " << groups << ", " << name_of(level));
         for (std::size_t i = 0; i < queries; ++i) REQUIRE(support::same_bits(found[i], expected[i]));
@@ -104,7 +107,7 @@ TEST_CASE("scores are the integer products, on every instruction set, for any nu
     }
 }
 
-TEST_CASE("sums, merged scores and histograms are the same on every instruction set", "[attention]") {
+TEST_CASE("sums and histograms of merged scores are the same on every instruction set", "[attention]") {
     const std::size_t n = 1040;
     const auto scores = random_scores(3 * n, 1);
     const float heads[3] = {0.5F, -2, 1};
@@ -119,28 +122,38 @@ TEST_CASE("sums, merged scores and histograms are the same on every instruction 
         CHECK(static_cast<double>(sum) >= exact * (1 - 1e-5));
         CHECK(static_cast<double>(sum) <= exact * 1.0615);
 
-        std::vector<float> merged(n);
-        NULLM_DISPATCH(level, merge_scores(3, scores.data(), n, heads, n, merged.data()));
+        const float tops[3] = {most, most - 2, most - 300};
+        const float sums[3] = {sum, 5, 7};
+        const float together = NULLM_DISPATCH(level, merge_sums(tops, sums, 3, most));
+        CHECK(together == nullm::scalar::merge_sums(tops, sums, 3, most));
+        CHECK(together == Approx(sum + 5 * std::exp(-2.0F)).epsilon(1e-6));
+
+        std::vector<std::uint32_t> counts(64);
+        std::vector<std::uint32_t> twin(64);
+        std::vector<std::uint32_t> expected(64);
+        NULLM_DISPATCH(level, count_scores<64>(3, scores.data(), n, heads, n, 4, counts.data()));
+        nullm::scalar::count_scores<64>(3, scores.data(), n, heads, n, 4, twin.data());
         for (std::size_t j = 0; j < n; ++j) {
-            CHECK(merged[j] ==
-                  std::max({scores[j] - heads[0], scores[n + j] - heads[1], scores[2 * n + j] - heads[2]}));
+            const float merged =
+                std::max({scores[j] - heads[0], scores[n + j] - heads[1], scores[2 * n + j] - heads[2]});
+            ++expected[static_cast<std::size_t>(std::clamp(-4 * merged, 0.0F, 63.0F))];
         }
-        for (const std::size_t step : {1U, 4U, 16U}) {
-            std::vector<std::uint32_t> counts(64);
-            std::vector<std::uint32_t> expected(64);
-            NULLM_DISPATCH(level, count_scores(scores.data(), n, step, 4, 64, counts.data()));
-            nullm::scalar::count_scores(scores.data(), n, step, 4, 64, expected.data());
-            CHECK(counts == expected);
-            std::uint32_t all = 0;
-            for (const auto c : counts) all += c;
-            CHECK(all == n / step);
+        CHECK(counts == twin);
+        std::uint32_t apart = 0;
+        std::uint32_t all = 0;
+        for (std::size_t b = 0; b < 64; ++b) {
+            apart += counts[b] > expected[b] ? counts[b] - expected[b] : expected[b] - counts[b];
+            all += counts[b];
         }
+        CHECK(apart <= 8);  // those that lie on a border
+        CHECK(all == n);
     }
 }
 
 TEST_CASE("a key is kept iff its own draw is below its probability, which is told exactly", "[attention]") {
     const std::size_t n = 640;
-    const auto scores = random_scores(n, 2);
+    const auto scores = random_scores(2 * n, 2);
+    const float heads[2] = {0.25F, 1.5F};
     constexpr float least = 0x1p-9F;
     constexpr float threshold = -7.5F;
     std::vector<std::uint64_t> always(n / 64);
@@ -151,15 +164,16 @@ TEST_CASE("a key is kept iff its own draw is below its probability, which is tol
     const std::array<std::uint32_t, 4> counter{256 / 4, 4711, 12U << 8U, 5};
     for (const isa level : levels) {
         if (level > nullm::detected_isa()) continue;
-        std::vector<std::uint32_t> kept(n);
-        std::vector<float> u(n);
+        std::vector<std::uint32_t> kept(n + 16);
+        std::vector<float> u(n + 16);
         const std::size_t count =
-            NULLM_DISPATCH(level, choose_scores(scores.data(), n, threshold, least, always.data(), counter,
+            NULLM_DISPATCH(level, choose_scores(2, scores.data(), n, heads, n, threshold, least, always.data(), counter,
                                                 {0x23456789U, 1}, kept.data(), u.data()));
         std::size_t at = 0;
         for (std::uint32_t j = 0; j < n; ++j) {
             const bool sure = j == 69 || j == 639;
-            const double x = static_cast<double>(scores[j]) - static_cast<double>(threshold);
+            const float merged = std::max(scores[j] - heads[0], scores[n + j] - heads[1]);
+            const double x = static_cast<double>(merged) - static_cast<double>(threshold);
             const double chance =
                 sure ? 1 : std::min(1.0, std::max(static_cast<double>(least), x < -80 ? 0 : power(x)));
             const auto draw = static_cast<double>(draw_uniform(key, 256 + j));
@@ -177,10 +191,12 @@ TEST_CASE("a key is kept iff its own draw is below its probability, which is tol
         CHECK(at == count);
         CHECK(count > 60);
         CHECK(count < 500);
-        std::vector<std::uint32_t> twin_kept(n);
-        std::vector<float> twin(n);
-        CHECK(nullm::scalar::choose_scores(scores.data(), n, threshold, least, always.data(), counter,
+        std::vector<std::uint32_t> twin_kept(n + 16);
+        std::vector<float> twin(n + 16);
+        CHECK(nullm::scalar::choose_scores(2, scores.data(), n, heads, n, threshold, least, always.data(), counter,
                                            {0x23456789U, 1}, twin_kept.data(), twin.data()) == count);
+        for (auto* all : {&twin_kept, &kept}) all->resize(count);  // behind the last is whatever is there
+        for (auto* all : {&twin, &u}) all->resize(count);
         CHECK(twin_kept == kept);
         CHECK(support::same_bits(twin, u));
     }

@@ -273,11 +273,11 @@ TEST_CASE("a sketch sampler refuses a floor and a share that are none", "[attent
 
 TEST_CASE("a sketch index tells its memory", "[attention]") {
     nullm::thread_pool pool(1);
-    const cloud all(512, 1, 1);
+    const cloud all(1024, 1, 1);
     const sketch_sampler<4> sampler;
     sketch_sampler<4>::index index(sampler, shape_of(1, 1, 3), 0);
     CHECK(index.bytes() == 0);
-    sampler.append(index, 2, all.part(0, 512), pool);
-    CHECK(index.bytes() >= 512 * (16 + 4));  // head size 16 is padded to 32
-    CHECK(index.bytes() <= 512 * (16 + 4) + 1024);
+    sampler.append(index, 2, all.part(0, 1024), pool);
+    CHECK(index.bytes() >= 1024 * (16 + 4));  // head size 16 is padded to 32
+    CHECK(index.bytes() <= 1024 * (16 + 4) + 1024);
 }

@@ -38,7 +38,7 @@ struct sampler_archetype {
     };
     void append(index&, std::size_t, nullm::matrix_view<const float>, nullm::thread_pool&) const {}
     void select(const index&, const nullm::key_query&, std::span<nullm::key_selection>, scratch&) const {}
-    void weigh(const index&, const nullm::key_query&, std::size_t, std::span<const float>, scratch&,
+    void weigh(const index&, const nullm::key_query&, std::size_t, std::span<const float>, const scratch&,
                nullm::key_selection&) const {}
 };
 
@@ -149,7 +149,7 @@ static_assert(!nullm::SelectsKeys<selects_with_a_changed_index> &&
               !nullm::KeySampler<selects_with_a_changed_index>);
 static_assert(nullm::CountsKeys<nullm::lsh_attention<>> && !nullm::CountsKeys<nullm::exact_attention<float>>);
 struct weighs_without_dots : sampler_archetype {
-    void weigh(const index&, const nullm::key_query&, std::size_t, scratch&, nullm::key_selection&) const {}
+    void weigh(const index&, const nullm::key_query&, std::size_t, const scratch&, nullm::key_selection&) const {}
 };
 static_assert(!nullm::WeighsKeys<weighs_without_dots> && !nullm::KeySampler<weighs_without_dots>);
 

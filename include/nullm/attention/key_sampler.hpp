@@ -44,8 +44,8 @@ concept HasKeyIndex =
     { index.truncate(n) } -> std::same_as<void>;
 };
 
-/// `typename S::scratch`: the memory of one thread; it carries what select() found to the weigh() that
-/// follows.
+/// `typename S::scratch`: memory for one key_query at a time; it carries what select() found to the weigh()
+/// that follows.
 template <class S>
 concept HasKeyScratch = std::default_initializable<typename S::scratch>;
 
@@ -73,12 +73,28 @@ concept SelectsKeys = requires(const S sampler, const typename S::index& index, 
 };
 
 /// weigh(index, query, row, dots, scratch, chosen): fills surprisal and floored of the row's selection.
-/// dots[j] is the product of the query with the centred key at chosen.positions[j].
+/// dots[j] is the product of the query with the centred key at chosen.positions[j]. Selections of different
+/// rows or parts may be weighed from different threads.
 template <class S>
-concept WeighsKeys = requires(const S sampler, const typename S::index& index, const key_query& query,
-                              std::size_t row, std::span<const float> dots, typename S::scratch& scratch,
-                              key_selection& chosen) {
+concept WeighsKeys =
+    requires(const S sampler, const typename S::index& index, const key_query& query, std::size_t row,
+             std::span<const float> dots, const typename S::scratch& scratch, key_selection& chosen) {
     { sampler.weigh(index, query, row, dots, scratch, chosen) } -> std::same_as<void>;
+};
+
+/// Chooses in parts, each a range of positions, which threads share out: begin_scan(index, query, scratch)
+/// tells how many; scan(index, query, part, scratch) of each; settle(index, query, scratch); and then
+/// draw(index, query, part, scratch, chosen) of each writes what that part's keys add to the choice. Together
+/// they are select(). Optional.
+template <class S>
+concept ScansKeys =
+    requires(const S sampler, const typename S::index& index, const key_query& query, std::size_t part,
+             std::span<key_selection> chosen, typename S::scratch& scratch,
+             const typename S::scratch& settled) {
+    { sampler.begin_scan(index, query, scratch) } -> std::same_as<std::size_t>;
+    { sampler.scan(index, query, part, scratch) } -> std::same_as<void>;
+    { sampler.settle(index, query, scratch) } -> std::same_as<void>;
+    { sampler.draw(index, query, part, settled, chosen) } -> std::same_as<void>;
 };
 
 /// refined(factor): the same sampler over the same index, reading some `factor` times as many keys. Optional.

@@ -5,6 +5,7 @@
 #include <nullm/attention/exact_attention.hpp>
 #include <nullm/attention/key_mean.hpp>
 #include <nullm/attention/key_sampler.hpp>
+#include <nullm/attention/picked_rows.hpp>
 #include <nullm/attention/sampling_counts.hpp>
 #include <nullm/core/aligned.hpp>
 #include <nullm/core/error.hpp>
@@ -17,10 +18,8 @@
 #include <memory>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
-
-#define NULLM_KERNELS <nullm/attention/sampled_attention.inl>
-#include <nullm/core/simd/foreach_isa.hpp>
 
 namespace nullm::inline NULLM_ABI {
 
@@ -88,20 +87,38 @@ struct sampled_attention {
         index_until(s, layer, first + q.rows - window, cache, pool);
 
         const std::size_t kv_heads = cache.shape().kv_heads;
-        const std::size_t tasks = (q.rows - exact_rows) * kv_heads;
-        // A range of tasks has memory of its own, so there are but a few ranges.
-        const std::size_t grain = (tasks + 4 * pool.size() - 1) / (4 * pool.size());
-        const std::size_t ranges = (tasks + grain - 1) / grain;
-        if (s.tasks_.size() < ranges) s.tasks_.resize(ranges);
-        pool.for_each_range(tasks, grain, [&](std::size_t begin, std::size_t end) {
-            auto& memory = s.tasks_[begin / grain];
-            memory.counts = {};
-            for (std::size_t task = begin; task < end; ++task) {
-                attend_group(s, memory, layer, task % kv_heads, q, exact_rows + task / kv_heads, first, cache,
-                             o);
-            }
-        });
-        for (std::size_t r = 0; r < ranges; ++r) s.counts_ += s.tasks_[r].counts;
+        const std::size_t groups = (q.rows - exact_rows) * kv_heads;
+        // A range of groups has memory of its own, so there are but a few; where there are hardly more groups
+        // than threads, these share out the parts of each.
+        const bool shared = error_limit == 0 && pool.size() > 1 && groups < 4 * pool.size();
+        const std::size_t grain = shared ? 1 : (groups + 4 * pool.size() - 1) / (4 * pool.size());
+        const std::size_t ranges = (groups + grain - 1) / grain;
+        if (s.groups_.size() < ranges) s.groups_.resize(ranges);
+        const auto set = [&](group_memory& m, std::size_t group) {
+            const std::size_t row = exact_rows + group / kv_heads;
+            const std::size_t kv_head = group % kv_heads;
+            const std::size_t size = cache.shape().head_size;
+            const std::size_t heads = s.heads_ / kv_heads;
+            m.query = {.layer = layer,
+                       .kv_head = kv_head,
+                       .position = first + row,
+                       .limit = first + row + 1 - window,
+                       .q = {q[row] + kv_head * heads * size, heads, size}};
+            m.out = o[row] + kv_head * heads * size;
+        };
+        if (shared) {
+            for (std::size_t g = 0; g < groups; ++g) set(s.groups_[g], g);
+            attend_shared(s, groups, cache, pool);
+        } else {
+            pool.for_each_range(groups, grain, [&](std::size_t from, std::size_t to) {
+                group_memory& memory = s.groups_[from / grain];
+                for (std::size_t g = from; g < to; ++g) {
+                    set(memory, g);
+                    attend_group(s, memory, cache);
+                }
+            });
+        }
+        for (std::size_t r = 0; r < ranges; ++r) s.counts_ += std::exchange(s.groups_[r].counts, {});
     }
 
     /// Forgets what belongs to positions from n on.
@@ -133,20 +150,31 @@ struct sampled_attention {
     const typename S::index& index(const state& s) const { return s.index_; }
 
  private:
-    // The memory of one thread.
-    struct task_memory {
+    // Heads that chose the same keys of a part.
+    struct tile {
+        std::size_t first = 0;
+        picked_rows<T> rows;
+        std::vector<float> centred;  // products of a head with centred keys
+    };
+    // What a group reads at a time: the keys chosen of some range of positions, or sinks and window.
+    struct part_memory {
+        std::vector<key_selection> chosen;  // of each query head
+        std::vector<tile> tiles;
+        std::size_t used = 0;  // of the tiles
+    };
+    // The query heads of one row that share a KV head, and the memory it takes to attend them.
+    struct group_memory {
+        key_query query;
+        float* out = nullptr;
         typename S::scratch sampler;
-        std::vector<key_selection> chosen;     // of each query head of the group
-        std::vector<std::uint32_t> positions;  // sinks, chosen keys, window: what a tile of heads reads
-        std::vector<const T*> keys;            // of each of these
-        std::vector<const T*> values;
-        aligned_vector<T> picked;         // keys copied out of a cache that interleaves them
-        aligned_vector<float> q;          // (head of the tile, value stride)
-        aligned_vector<float> dots;       // (head of the tile, position read), then the weights
-        std::vector<float> centred;       // products of a head with the chosen keys, centred
-        aligned_vector<float> surprisal;  // (head of the tile, position read)
-        aligned_vector<float> variances;  // of each position read
-        std::vector<float> effective;     // of each query head of the group
+        std::vector<part_memory> parts;
+        std::size_t used = 0;            // of the parts; the last is that of sinks and window
+        std::vector<float> maximum;      // (query head, part), as what follows
+        std::vector<float> total;
+        std::vector<float> square;
+        std::vector<float> factor;
+        aligned_vector<float> values;    // (query head, part, value stride)
+        std::uint64_t effective = 0;  // keys, of all heads
         sampling_counts counts;
     };
 
@@ -181,159 +209,198 @@ struct sampled_attention {
         }
     }
 
-    // The query heads of one row that share a KV head.
-    void attend_group(const state& s, task_memory& m, std::size_t layer, std::size_t kv_head,
-                      matrix_view<const float> q, std::size_t row, std::size_t first,
-                      const kv_cache<T>& cache, matrix_view<float> o) const {
-        const std::size_t size = cache.shape().head_size;
-        const std::size_t heads = s.heads_ / cache.shape().kv_heads;
-        const std::size_t position = first + row;
-        const key_query query{.layer = layer,
-                              .kv_head = kv_head,
-                              .position = position,
-                              .limit = position + 1 - window,
-                              .q = {q[row] + kv_head * heads * size, heads, size}};
-        m.chosen.resize(heads);
-        m.effective.resize(heads);
-        float* const out = o[row] + kv_head * heads * size;
-        sampler.select(s.index_, query, m.chosen, m.sampler);
-        float error = attend_heads(s, m, query, &sampler, cache, out);
+    // All at once, and again with more keys as long as the error is above the limit.
+    void attend_group(const state& s, group_memory& m, const kv_cache<T>& cache) const {
+        float error = attend_once(s, m, &sampler, cache);
         if (error_limit > 0 && !(error <= error_limit)) {
-            m.counts.refined += heads;
+            m.counts.refined += m.query.q.rows;
             if constexpr (RefinesChoice<S>) {
                 const S more = sampler.refined(4);
-                more.select(s.index_, query, m.chosen, m.sampler);
-                error = attend_heads(s, m, query, &more, cache, out);
+                error = attend_once(s, m, &more, cache);
             }
             if (!(error <= error_limit)) {
-                m.counts.dense += heads;
-                for (key_selection& chosen : m.chosen) {
-                    chosen.positions.resize(query.limit - sinks);
-                    std::iota(chosen.positions.begin(), chosen.positions.end(),
-                              static_cast<std::uint32_t>(sinks));
-                    chosen.surprisal.assign(chosen.positions.size(), 0.0F);
-                    chosen.floored = 0;
-                }
-                error = attend_heads(s, m, query, nullptr, cache, out);
+                m.counts.dense += m.query.q.rows;
+                error = attend_once(s, m, nullptr, cache);
             }
         }
-        for (std::size_t i = 0; i < heads; ++i) {
-            m.counts += {.queries = 1,
-                         .candidates = query.limit - sinks,
-                         .chosen = m.chosen[i].positions.size(),
-                         .always = sinks + window,
-                         .floored = m.chosen[i].floored,
-                         .effective = static_cast<std::uint64_t>(m.effective[i] + 0.5F),
-                         .error = static_cast<std::uint64_t>(std::min(error, 1e6F) * 1e6F)};
-        }
+        count(m, error);
     }
 
-    // All heads of a group over what they chose; `how` weighs it, nothing where all keys are read. Returns
-    // the largest estimated error of a head.
-    float attend_heads(const state& s, task_memory& m, const key_query& query, const S* how,
-                       const kv_cache<T>& cache, float* o) const {
-        float error = 0;
+    // `how` chooses; nothing where all keys are read.
+    float attend_once(const state& s, group_memory& m, const S* how, const kv_cache<T>& cache) const {
+        begin(s, m, how, cache);
+        if constexpr (ScansKeys<S>) {
+            for (std::size_t p = 0; how != nullptr && p + 1 < m.used; ++p)
+                how->scan(s.index_, m.query, p, m.sampler);
+            if (how != nullptr) how->settle(s.index_, m.query, m.sampler);
+        }
+        for (std::size_t p = 0; p < m.used; ++p) choose(s, m, p, how, cache);
+        for (std::size_t p = 0; p < m.used; ++p) read(s, m, p, how, cache);
+        return finish(m, cache);
+    }
+
+    // Some groups, whose parts are shared out to the threads.
+    void attend_shared(state& s, std::size_t groups, const kv_cache<T>& cache, thread_pool& pool) const {
+        s.jobs_.clear();
+        for (std::size_t g = 0; g < groups; ++g) {
+            begin(s, s.groups_[g], &sampler, cache);
+            for (std::size_t p = 0; p < s.groups_[g].used; ++p) s.jobs_.push_back({g, p});
+        }
+        if constexpr (ScansKeys<S>) {
+            pool.for_each(s.jobs_.size(), 1, [&](std::size_t j) {
+                group_memory& m = s.groups_[s.jobs_[j].group];
+                if (s.jobs_[j].part + 1 < m.used) sampler.scan(s.index_, m.query, s.jobs_[j].part, m.sampler);
+            });
+            pool.for_each(groups, 1, [&](std::size_t g) {
+                sampler.settle(s.index_, s.groups_[g].query, s.groups_[g].sampler);
+            });
+        }
+        // A thread mostly reads what it chose, and what it asked for meanwhile is there.
+        pool.for_each(s.jobs_.size(), 1, [&](std::size_t j) {
+            choose(s, s.groups_[s.jobs_[j].group], s.jobs_[j].part, &sampler, cache);
+        });
+        pool.for_each(s.jobs_.size(), 1, [&](std::size_t j) {
+            read(s, s.groups_[s.jobs_[j].group], s.jobs_[j].part, &sampler, cache);
+        });
+        for (std::size_t g = 0; g < groups; ++g) count(s.groups_[g], finish(s.groups_[g], cache));
+    }
+
+    void begin(const state& s, group_memory& m, const S* how, const kv_cache<T>& cache) const {
+        std::size_t parts = 1;
+        if constexpr (ScansKeys<S>) {
+            if (how != nullptr) parts = how->begin_scan(s.index_, m.query, m.sampler);
+        }
+        m.used = parts + 1;
+        if (m.parts.size() < m.used) m.parts.resize(m.used);
+        const std::size_t results = m.query.q.rows * m.used;
+        m.maximum.resize(results);
+        m.total.resize(results);
+        m.square.resize(results);
+        m.factor.resize(results);
+        m.values.resize(results * cache.value_stride());
+    }
+
+    // A part of the group: which keys are read. They are asked for.
+    void choose(const state& s, group_memory& m, std::size_t number, const S* how,
+                const kv_cache<T>& cache) const {
+        part_memory& part = m.parts[number];
+        part.chosen.resize(m.query.q.rows);
+        const bool always = number + 1 == m.used;
+        if (always || how == nullptr) {
+            for (key_selection& chosen : part.chosen) {
+                list_all(m.query, always, chosen.positions);
+                chosen.surprisal.assign(chosen.positions.size(), 0.0F);
+                chosen.floored = 0;
+            }
+        } else if constexpr (ScansKeys<S>) {
+            how->draw(s.index_, m.query, number, m.sampler, part.chosen);
+        } else {
+            how->select(s.index_, m.query, part.chosen, m.sampler);
+        }
+        part.used = 0;
         // Heads that read the same keys read them together.
-        for (std::size_t begin = 0, end = 0; begin < query.q.rows; begin = end) {
-            for (end = begin + 1; end < query.q.rows && end - begin < tile; ++end) {
-                if (m.chosen[end].positions != m.chosen[begin].positions) break;
+        for (std::size_t begin = 0, end = 0; begin < part.chosen.size(); begin = end) {
+            for (end = begin + 1; end < part.chosen.size() && end - begin < picked_rows<T>::most_heads; ++end) {
+                if (part.chosen[end].positions != part.chosen[begin].positions) break;
             }
-            // A NaN stays one.
-            const float found =
-                attend_tile(s, m, query, how, begin, end - begin, cache, o + begin * query.q.cols);
-            error = found <= error ? error : found;
+            if (part.tiles.size() == part.used) part.tiles.emplace_back();
+            tile& t = part.tiles[part.used++];
+            t.first = begin;
+            key_query query = m.query;
+            query.q = query.q.subrows(begin, end - begin);
+            t.rows.list(cache, query, part.chosen[begin].positions);
         }
-        return error;
     }
 
-    // `count` heads of the group from head `begin` on, which chose the same keys.
-    float attend_tile(const state& s, task_memory& m, const key_query& query, const S* how, std::size_t begin,
-                      std::size_t count, const kv_cache<T>& cache, float* o) const {
-        const std::size_t size = query.q.cols;
-        const std::size_t stride = cache.value_stride();
-        const auto& chosen = m.chosen[begin].positions;
-        list_reads(m, query, chosen, cache);
-        const std::size_t reads = m.positions.size();
-        const std::size_t padded = round_up(reads, 16);
-        m.counts.rows += reads;
-        m.q.assign(count * stride, 0.0F);
-        m.dots.resize(count * padded);
-        m.surprisal.assign(count * padded, 0.0F);
-        const float* q[tile] = {};
-        float* dots[tile] = {};
-        float* out[tile] = {};
-        float total[tile] = {};
-        for (std::size_t i = 0; i < count; ++i) {
-            std::copy_n(query.q[begin + i], size, m.q.data() + i * stride);
-            q[i] = m.q.data() + i * stride;
-            dots[i] = m.dots.data() + i * padded;
-            out[i] = o + i * size;
-        }
-        NULLM_DISPATCH(level, dot_picked(count, m.keys.data(), m.values.data(), reads, stride, q, dots));
-
-        const float* mean = s.means_[query.layer]->data() + query.kv_head * size;
-        const float scale = 1.0F / std::sqrt(static_cast<float>(size));
-        for (std::size_t i = 0; i < count; ++i) {
-            key_selection& selection = m.chosen[begin + i];
-            float* const surprisal = m.surprisal.data() + i * padded;
-            if (how != nullptr) {
-                // The sampler weighs by products with centred keys: q (k - mean) = q k - q mean.
-                const float shift = NULLM_DISPATCH(level, dot_of(q[i], mean, size));
-                m.centred.resize(chosen.size());
-                for (std::size_t j = 0; j < chosen.size(); ++j) m.centred[j] = dots[i][sinks + j] - shift;
-                how->weigh(s.index_, query, begin + i, m.centred, m.sampler, selection);
+    // Attention over what was chosen of it.
+    void read(const state& s, group_memory& m, std::size_t number, const S* how,
+              const kv_cache<T>& cache) const {
+        part_memory& part = m.parts[number];
+        for (std::size_t k = 0; k < part.used; ++k) {
+            tile& t = part.tiles[k];
+            t.rows.dot(level);
+            attention_part to[picked_rows<T>::most_heads] = {};
+            for (std::size_t i = 0; i < t.rows.heads(); ++i) {
+                key_selection& chosen = part.chosen[t.first + i];
+                if (number + 1 != m.used && how != nullptr) weigh(s, m, t, t.first + i, *how, chosen);
+                std::copy(chosen.surprisal.begin(), chosen.surprisal.end(), t.rows.surprisal(i));
+                const std::size_t slot = (t.first + i) * m.used + number;
+                to[i] = {&m.maximum[slot], &m.total[slot], &m.square[slot],
+                         m.values.data() + slot * cache.value_stride()};
             }
-            std::copy(selection.surprisal.begin(), selection.surprisal.end(), surprisal + sinks);
-            total[i] = NULLM_DISPATCH(level, weigh_picked(dots[i], surprisal, reads, scale));
-            m.effective[begin + i] =
-                total[i] * total[i] / NULLM_DISPATCH(level, square_weights(dots[i], reads));
+            t.rows.mix(to, level);
         }
-        NULLM_DISPATCH(level, mix_picked(count, m.values.data(), reads, stride, dots, total, size, out));
-        if (error_limit == 0) return 0;
-
-        float error = 0;
-        m.variances.resize(padded);
-        for (std::size_t i = 0; i < count; ++i) {
-            NULLM_DISPATCH(level, weight_variances(dots[i], m.surprisal.data() + i * padded, reads, total[i],
-                                                   m.variances.data()));
-            const float variance = NULLM_DISPATCH(
-                level, spread_picked(m.values.data(), m.variances.data(), reads, size, out[i]));
-            const float square = NULLM_DISPATCH(level, dot_of(out[i], out[i], size));
-            const float found = variance == 0 ? 0.0F : std::sqrt(variance / square);
-            error = found <= error ? error : found;
-        }
-        return error;
     }
 
-    // One list in order of position: sinks, chosen keys, window; and where their keys and values lie.
-    void list_reads(task_memory& m, const key_query& query, const std::vector<std::uint32_t>& chosen,
-                    const kv_cache<T>& cache) const {
-        m.positions.resize(sinks + chosen.size() + window);
-        for (std::size_t p = 0; p < sinks; ++p) m.positions[p] = static_cast<std::uint32_t>(p);
-        std::copy(chosen.begin(), chosen.end(), m.positions.begin() + static_cast<std::ptrdiff_t>(sinks));
-        for (std::size_t i = 0; i < window; ++i)
-            m.positions[sinks + chosen.size() + i] = static_cast<std::uint32_t>(query.limit + i);
+    // Sinks and window, or all that lies between them.
+    void list_all(const key_query& query, bool always, std::vector<std::uint32_t>& positions) const {
+        positions.resize(always ? sinks + window : query.limit - sinks);
+        const auto cut = positions.begin() + static_cast<std::ptrdiff_t>(always ? sinks : 0);
+        std::iota(positions.begin(), cut, 0U);
+        std::iota(cut, positions.end(), static_cast<std::uint32_t>(always ? query.limit : sinks));
+    }
 
-        const std::size_t count = m.positions.size();
+    // The sampler weighs by products with centred keys: q (k - mean) = q k - q mean.
+    void weigh(const state& s, const group_memory& m, tile& t, std::size_t head, const S& how,
+               key_selection& chosen) const {
+        const std::size_t size = m.query.q.cols;
+        const float* mean = s.means_[m.query.layer]->data() + m.query.kv_head * size;
+        const float shift = NULLM_DISPATCH(level, dot_of(t.rows.query(head - t.first), mean, size));
+        const float* const dots = t.rows.dots(head - t.first);
+        t.centred.resize(chosen.positions.size());
+        for (std::size_t j = 0; j < t.centred.size(); ++j) t.centred[j] = dots[j] - shift;
+        how.weigh(s.index_, m.query, head, t.centred, m.sampler, chosen);
+    }
+
+    // The group's outputs from its parts. Returns the largest estimated error of a head, if there is a limit.
+    float finish(group_memory& m, const kv_cache<T>& cache) const {
+        float largest = 0;
         const std::size_t stride = cache.value_stride();
-        const bool in_rows = cache.keys_in_rows(query.layer);
-        m.keys.resize(count);
-        m.values.resize(count);
-        if (!in_rows) m.picked.assign(count * stride, T{});
-        for (std::size_t j = 0; j < count; ++j) {
-            const std::size_t p = m.positions[j];
-            constexpr std::size_t chunk = kv_cache<T>::chunk_positions;
-            m.values[j] = cache.values(p / chunk, query.layer, query.kv_head) + p % chunk * stride;
-            const cached_key key(cache, query.layer, query.kv_head, p);
-            m.keys[j] = key.first;
-            if (in_rows) continue;
-            T* const row = m.picked.data() + j * stride;
-            for (std::size_t d = 0; d < query.q.cols; ++d) row[d] = key.first[d * key.stride];
-            m.keys[j] = row;
+        const std::size_t size = m.query.q.cols;
+        for (std::size_t p = 0; p < m.used; ++p) {
+            for (std::size_t t = 0; t < m.parts[p].used; ++t) m.counts.rows += m.parts[p].tiles[t].rows.rows();
+        }
+        m.effective = 0;
+        for (std::size_t i = 0; i < m.query.q.rows; ++i) {
+            const std::size_t slot = i * m.used;
+            float* const o = m.out + i * size;
+            float total = 0;
+            float square = 0;
+            NULLM_DISPATCH(level, merge_picked(m.used, &m.maximum[slot], &m.total[slot], &m.square[slot],
+                                               m.values.data() + slot * stride, stride, size, o, &m.factor[slot],
+                                               total, square));
+            m.effective += static_cast<std::uint64_t>(total * total / square + 0.5F);
+            if (error_limit == 0) continue;
+            float variance = 0;
+            for (std::size_t p = 0; p < m.used; ++p) {
+                part_memory& part = m.parts[p];
+                std::size_t t = part.used - 1;
+                while (part.tiles[t].first > i) --t;
+                variance += part.tiles[t].rows.variance(i - part.tiles[t].first, total / m.factor[slot + p], o,
+                                                        level);
+            }
+            const float length = NULLM_DISPATCH(level, dot_of(o, o, size));
+            const float error = variance == 0 ? 0.0F : std::sqrt(variance / length);
+            if (!(error <= largest) && !std::isnan(largest)) largest = error;  // a NaN stays one
+        }
+        return largest;
+    }
+
+    void count(group_memory& m, float error) const {
+        const std::uint64_t heads = m.query.q.rows;
+        m.counts += {.queries = heads,
+                     .candidates = heads * (m.query.limit - sinks),
+                     .always = heads * (sinks + window),
+                     .effective = m.effective,
+                     .error = heads * static_cast<std::uint64_t>(std::min(error, 1e6F) * 1e6F)};
+        for (std::size_t p = 0; p + 1 < m.used; ++p) {
+            for (const key_selection& chosen : m.parts[p].chosen) {
+                m.counts.chosen += chosen.positions.size();
+                m.counts.floored += chosen.floored;
+            }
         }
     }
 
-    static constexpr std::size_t tile = 4;  // heads at a time, as many as the kernels take
     // Keys centred and appended at once.
     static constexpr std::size_t index_rows = 256;
 };
@@ -380,7 +447,11 @@ class sampled_attention<S, T>::state {
     typename S::index index_;
     std::vector<std::shared_ptr<const std::vector<float>>> means_;  // of each layer: (KV head, head_size)
     aligned_vector<float> centred_;                                 // (position, KV head, head_size)
-    std::vector<task_memory> tasks_;
+    std::vector<group_memory> groups_;  // of groups that are attended at one time
+    struct job {
+        std::size_t group, part;
+    };
+    std::vector<job> jobs_;
     sampling_counts counts_;
 };
 

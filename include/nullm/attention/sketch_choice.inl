@@ -27,38 +27,52 @@ inline float sum_powers(const float* scores, std::size_t count, float most) {
     return reduce_add(sum);
 }
 
-/// merged[j] = the largest over the heads of scores[i][j] - level[i].
-inline void merge_scores(std::size_t heads, const float* scores, std::size_t stride, const float* level,
-                         std::size_t count, float* merged) {
-    for (std::size_t j = 0; j < count; j += 16) {
-        f32x16 most = sub(load(scores + j), splat(level[0]));
-        for (std::size_t i = 1; i < heads; ++i)
-            most = max(sub(load(scores + i * stride + j), splat(level[i])), most);
-        store(merged + j, most);
+/// The sum of sums[p] e^(largest[p] - most) over `parts`.
+inline float merge_sums(const float* largest, const float* sums, std::size_t parts, float most) {
+    f32x16 sum = zeros();
+    for (std::size_t p = 0; p < parts; p += 16) {
+        const std::size_t n = parts - p < 16 ? parts - p : 16;
+        // What fills up is 0 in sums.
+        sum = fma(exp(sub(load_partial(largest + p, n), splat(most))), load_partial(sums + p, n), sum);
     }
+    return reduce_add(sum);
 }
 
-/// Adds scores to a histogram: counts[b] of those in (-(b + 1) / per_unit, -b / per_unit], what lies outside
-/// in the first and last of `bins`. Of each 16 it takes every step-th, a power of two, each time another.
-inline void count_scores(const float* scores, std::size_t count, std::size_t step, float per_unit,
-                         std::int32_t bins, std::uint32_t* counts) {
+/// Of 16 keys: the largest over the heads of scores[i stride] - level[i].
+[[gnu::always_inline]] inline f32x16 merged_scores(std::size_t heads, const float* scores, std::size_t stride,
+                                                   const float* level) {
+    f32x16 most = sub(load(scores), splat(level[0]));
+    for (std::size_t i = 1; i < heads; ++i) most = max(sub(load(scores + i * stride), splat(level[i])), most);
+    return most;
+}
+
+/// A histogram of merged scores: counts[b] of those in (-(b + 1) / per_unit, -b / per_unit], what lies
+/// outside in the first and last of `bins`; count is a multiple of 16.
+template <std::size_t bins>
+void count_scores(std::size_t heads, const float* scores, std::size_t stride, const float* level,
+                  std::size_t count, float per_unit, std::uint32_t* counts) {
+    // Neighbours count in tables of their own: often they meet in one bin, and would wait for each other.
+    std::uint32_t table[4][bins] = {};
     for (std::size_t j = 0; j < count; j += 16) {
-        const f32x16 at = mul(load(scores + j), splat(-per_unit));
+        const f32x16 at = mul(merged_scores(heads, scores + j, stride, level), splat(-per_unit));
         std::int32_t bin[16];
         // Truncation: half below, rounded.
         store(bin,
               round_to_int(min(max(sub(at, splat(0.5F)), zeros()), splat(static_cast<float>(bins - 1)))));
-        for (std::size_t l = j / 16 % step; l < 16; l += step) ++counts[bin[l]];
+        NULLM_UNROLL
+        for (std::size_t l = 0; l < 16; ++l) ++table[l % 4][bin[l]];
     }
+    for (std::size_t b = 0; b < bins; ++b) counts[b] += table[0][b] + table[1][b] + table[2][b] + table[3][b];
 }
 
 /// Keeps key j of `count`, a multiple of 64, iff its draw r is below its probability
-/// u = min(1, max(least, power(scores[j] - threshold))), on a grid of 2^-24; those whose bit in `always` is
+/// u = min(1, max(least, power(merged score - threshold))), on a grid of 2^-24; those whose bit in `always` is
 /// set with u = 1. Key j draws number j of the runs that begin with `counter`. Writes the kept ones' numbers,
-/// in order, and u; returns how many.
-inline std::size_t choose_scores(const float* scores, std::size_t count, float threshold, float least,
-                                 const std::uint64_t* always, std::array<std::uint32_t, 4> counter,
-                                 std::array<std::uint32_t, 2> key, std::uint32_t* kept, float* u) {
+/// in order, and u, both to arrays of count + 16; returns how many.
+inline std::size_t choose_scores(std::size_t heads, const float* scores, std::size_t stride, const float* level,
+                                 std::size_t count, float threshold, float least, const std::uint64_t* always,
+                                 std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key,
+                                 std::uint32_t* kept, float* u) {
     const f32x16 least_bits = splat(static_cast<float>(std::bit_cast<std::int32_t>(least)));
     const f32x16 most_bits = splat(127 * 0x1p23F);
     std::size_t n = 0;
@@ -68,19 +82,14 @@ inline std::size_t choose_scores(const float* scores, std::size_t count, float t
         const std::uint64_t certain = always[j / 64];
         for (std::size_t run = 0; run < 4; ++run) {
             const std::size_t first = j + 16 * run;
-            const f32x16 chance = power(sub(load(scores + first), splat(threshold)), least_bits, most_bits);
+            const f32x16 score = merged_scores(heads, scores + first, stride, level);
+            const f32x16 chance = power(sub(score, splat(threshold)), least_bits, most_bits);
             const f32x16 limit = to_float(round_to_int(mul(chance, splat(0x1p24F))));
             const f32x16 draw = to_float(shift_right_logical<8>(draws[run]));
-            const auto sure = static_cast<std::uint32_t>(certain >> 16 * run & 0xFFFFU);
-            std::uint32_t hits = greater(limit, draw) | sure;
-            if (hits == 0) continue;
-            float limits[16];
-            store(limits, mul(limit, splat(0x1p-24F)));
-            for (; hits != 0; hits &= hits - 1) {
-                const auto l = static_cast<std::uint32_t>(std::countr_zero(hits));
-                kept[n] = static_cast<std::uint32_t>(first) + l;
-                u[n++] = (sure >> l & 1U) != 0 ? 1.0F : limits[l];
-            }
+            const auto sure = static_cast<mask16>(certain >> 16 * run & 0xFFFFU);
+            const auto hits = static_cast<mask16>(greater(limit, draw) | sure);
+            const f32x16 taken = select(sure, splat(1.0F), mul(limit, splat(0x1p-24F)));
+            n += NULLM_ISA::keep_lanes(hits, static_cast<std::uint32_t>(first), taken, kept + n, u + n);
         }
     }
     return n;

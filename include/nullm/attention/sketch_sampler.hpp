@@ -62,12 +62,17 @@ struct sketch_sampler {
         std::vector<std::int32_t> offsets;  // of each query head: sketch_scan.inl
         std::vector<float> factors;
         std::vector<float> squares;
-        aligned_vector<float> scores;  // (query head, position from the first chunk's begin)
+        bool scored = false;           // or no proxy tells what to choose
+        std::size_t begin = 0;         // of the scores, in positions; count of them
+        std::size_t count = 0;
+        aligned_vector<float> scores;  // (query head, position from begin)
+        std::vector<float> largest;    // (query head, part)
+        std::vector<float> sums;       // (query head, part), of e^(score - largest)
+        std::size_t step = 1;          // one in so many sixteens of scores is in the sample
+        std::size_t sampled = 0;       // scores of a head in it
+        aligned_vector<float> sample;  // (query head, sampled)
         std::vector<float> levels;     // log of each head's sum of e^score
-        std::vector<std::uint64_t> always;
-        std::vector<std::uint32_t> kept;
-        aligned_vector<float> chances;    // u of what is kept
-        aligned_vector<float> surprisal;  // -log of these
+        float threshold = 0;
     };
 
     /// See AppendsKeys.
@@ -77,43 +82,115 @@ struct sketch_sampler {
     /// finite.
     void select(const index& kept, const key_query& query, std::span<key_selection> chosen,
                 scratch& s) const {
-        const sketch_index<bits>& keys = kept.of(query.layer, query.kv_head);
-        const std::size_t first = keys.first();
-        if (query.limit <= first) {
-            s.surprisal.clear();
-            for (key_selection& c : chosen) c.positions.clear();
-            return;
+        const std::size_t parts = begin_scan(kept, query, s);
+        for (std::size_t p = 0; p < parts; ++p) scan(kept, query, p, s);
+        settle(kept, query, s);
+        std::vector<key_selection> drawn(chosen.size());
+        for (key_selection& c : chosen) c = {};
+        for (std::size_t p = 0; p < parts; ++p) {
+            draw(kept, query, p, s, drawn);
+            for (std::size_t i = 0; i < chosen.size(); ++i) {
+                chosen[i].positions.insert(chosen[i].positions.end(), drawn[i].positions.begin(),
+                                           drawn[i].positions.end());
+                chosen[i].surprisal.insert(chosen[i].surprisal.end(), drawn[i].surprisal.begin(),
+                                           drawn[i].surprisal.end());
+            }
         }
-        if (!quantise(*kept.rotations_[query.layer], query.q, s)) {
-            choose_all(first, query.limit, chosen, s);
-            return;
-        }
-        const std::size_t heads = query.q.rows;
-        const std::size_t begin = first / 256 * 256;
-        const std::size_t count = round_up(query.limit - begin, 64);
-        score(keys, query, begin, count, s);
+    }
 
-        // Each head's scores as logarithms of its softmax over these keys, and the largest of the heads.
+    /// See ScansKeys. A part is 2048 positions.
+    std::size_t begin_scan(const index& kept, const key_query& query, scratch& s) const {
+        const std::size_t first = kept.of(query.layer, query.kv_head).first();
+        s.scored = query.limit > first && quantise(*kept.rotations_[query.layer], query.q, s);
+        if (!s.scored) return 1;
+        s.begin = first / piece * piece;
+        s.count = round_up(query.limit - s.begin, 64);
+        const std::size_t heads = query.q.rows;
+        const std::size_t parts = (s.count + part - 1) / part;
+        // Of many keys, some suffice to find the threshold.
+        s.step = std::clamp<std::size_t>(std::bit_floor(s.count / 2048), 1, 16);
+        s.sampled = round_up(s.count, 16 * s.step) / s.step;
+        s.scores.resize(std::max(s.scores.size(), heads * s.count));
+        s.sample.resize(std::max(s.sample.size(), heads * s.sampled));
+        s.largest.resize(heads * parts);
+        s.sums.resize(heads * parts);
+        return parts;
+    }
+
+    /// Proxy logits of all heads; those of positions that are no candidates are lowest.
+    void scan(const index& kept, const key_query& query, std::size_t number, scratch& s) const {
+        if (!s.scored) return;
+        constexpr float lowest = -1e30F;
+        const sketch_index<bits>& keys = kept.of(query.layer, query.kv_head);
+        const std::size_t heads = query.q.rows;
+        const std::size_t width = s.rotated.size();
+        const std::size_t from = number * part;
+        const std::size_t to = std::min(s.count, from + part);
+        for (std::size_t at = from; at < to; at += piece) {
+            const std::size_t groups = std::min(piece, to - at) / 16;
+            for (std::size_t head = 0; head < heads; head += 4) {
+                const std::size_t tile = std::min<std::size_t>(4, heads - head);
+                const std::int8_t* q[4] = {};
+                float* scores[4] = {};
+                for (std::size_t i = 0; i < tile; ++i) {
+                    q[i] = s.codes.data() + (head + i) * width;
+                    scores[i] = s.scores.data() + (head + i) * s.count + at;
+                }
+                keys.score((s.begin + at) / piece, groups, tile, q, s.offsets.data() + head,
+                           s.factors.data() + head, s.squares.data() + head, scores, level);
+            }
+        }
+        const std::size_t parts = s.largest.size() / heads;
+        for (std::size_t i = 0; i < heads; ++i) {
+            float* const scores = s.scores.data() + i * s.count;
+            if (number == 0) std::fill_n(scores, keys.first() - s.begin, lowest);
+            if (to == s.count) std::fill(scores + (query.limit - s.begin), scores + s.count, lowest);
+            const float most = NULLM_DISPATCH(level, largest_score(scores + from, to - from));
+            s.largest[i * parts + number] = most;
+            s.sums[i * parts + number] = NULLM_DISPATCH(level, sum_powers(scores + from, to - from, most));
+            float* const sample = s.sample.data() + i * s.sampled;
+            for (std::size_t at = from; at < to; at += 16 * s.step)
+                std::copy_n(scores + at, 16, sample + at / s.step);
+        }
+    }
+
+    /// Each head's scores become logarithms of its softmax over these keys, and the threshold is set.
+    void settle(const index& kept, const key_query& query, scratch& s) const {
+        if (!s.scored) return;
+        const std::size_t heads = query.q.rows;
+        const std::size_t parts = s.largest.size() / heads;
         s.levels.resize(heads);
         for (std::size_t i = 0; i < heads; ++i) {
-            const float* scores = s.scores.data() + i * count;
-            const float most = NULLM_DISPATCH(level, largest_score(scores, count));
-            const float sum = NULLM_DISPATCH(level, sum_powers(scores, count, most));
+            const float* const largest = s.largest.data() + i * parts;
+            const float most = *std::max_element(largest, largest + parts);
+            const float sum =
+                NULLM_DISPATCH(level, merge_sums(largest, s.sums.data() + i * parts, parts, most));
             s.levels[i] = most + static_cast<float>(portable_log(static_cast<double>(sum)));
         }
-        NULLM_DISPATCH(level,
-                       merge_scores(heads, s.scores.data(), count, s.levels.data(), count, s.scores.data()));
-
-        // Of many keys, some suffice to find the threshold.
-        const std::size_t step = std::clamp<std::size_t>(std::bit_floor(count / 2048), 1, 16);
         score_histogram seen;
-        NULLM_DISPATCH(level, count_scores(s.scores.data(), count, step, score_histogram::per_unit,
-                                           std::int32_t{score_histogram::bins}, seen.counts.data()));
-        const float threshold =
-            seen.threshold(budget.of(query.limit - first), static_cast<float>(step), floor);
+        NULLM_DISPATCH(level, count_scores<score_histogram::bins>(heads, s.sample.data(), s.sampled,
+                                                                  s.levels.data(), s.sampled,
+                                                                  score_histogram::per_unit, seen.counts.data()));
+        const std::size_t candidates = query.limit - kept.of(query.layer, query.kv_head).first();
+        s.threshold = seen.threshold(budget.of(candidates), static_cast<float>(s.step), floor);
+    }
 
-        draw(kept, keys, query, begin, count, threshold, s);
-        for (key_selection& c : chosen) c.positions.assign(s.kept.begin(), s.kept.end());
+    /// The part's keys that are read, and the surprisal of each.
+    void draw(const index& kept, const key_query& query, std::size_t number, const scratch& s,
+              std::span<key_selection> chosen) const {
+        const sketch_index<bits>& keys = kept.of(query.layer, query.kv_head);
+        key_selection& to = chosen[0];
+        if (!s.scored) {
+            to.positions.resize(std::max(query.limit, keys.first()) - keys.first());
+            std::iota(to.positions.begin(), to.positions.end(), static_cast<std::uint32_t>(keys.first()));
+            to.surprisal.assign(to.positions.size(), 0.0F);
+        } else {
+            draw_scored(kept, keys, query, number, s, to);
+        }
+        for (std::size_t i = 1; i < chosen.size(); ++i) {
+            chosen[i].positions.assign(to.positions.begin(), to.positions.end());
+            chosen[i].surprisal.assign(to.surprisal.begin(), to.surprisal.end());
+        }
     }
 
     /// See RefinesChoice. The keys it reads include those read without: their draws are the same.
@@ -124,14 +201,14 @@ struct sketch_sampler {
         return more;
     }
 
-    /// See WeighsKeys: select() knows.
-    void weigh(const index&, const key_query&, std::size_t, std::span<const float> dots, scratch& s,
-               key_selection& chosen) const {
-        chosen.surprisal.assign(s.surprisal.begin(),
-                                s.surprisal.begin() + static_cast<std::ptrdiff_t>(dots.size()));
-    }
+    /// See WeighsKeys: nothing is left to do.
+    void weigh(const index&, const key_query&, std::size_t, std::span<const float>, const scratch&,
+               key_selection&) const {}
 
  private:
+    static constexpr std::size_t piece = sketch_index<bits>::piece_positions;
+    static constexpr std::size_t part = 8 * piece;
+
     // The rotated queries in bytes; false if one has no direction.
     bool quantise(const rotation& turn, matrix_view<const float> q, scratch& s) const {
         const std::size_t width = turn.width();
@@ -165,77 +242,43 @@ struct sketch_sampler {
         return true;
     }
 
-    static void choose_all(std::size_t first, std::size_t limit, std::span<key_selection> chosen,
-                           scratch& s) {
-        s.surprisal.assign(limit - first, 0.0F);
-        for (key_selection& c : chosen) {
-            c.positions.resize(limit - first);
-            std::iota(c.positions.begin(), c.positions.end(), static_cast<std::uint32_t>(first));
-        }
-    }
-
-    // Proxy logits of all heads; those of positions that are no candidates are lowest.
-    void score(const sketch_index<bits>& keys, const key_query& query, std::size_t begin, std::size_t count,
-               scratch& s) const {
-        constexpr float lowest = -1e30F;
-        const std::size_t heads = query.q.rows;
-        const std::size_t width = s.rotated.size();
-        s.scores.resize(std::max(s.scores.size(), heads * count));
-        for (std::size_t c = begin / 256; c * 256 < query.limit; ++c) {
-            const std::size_t groups = std::min<std::size_t>(256, begin + count - c * 256) / 16;
-            for (std::size_t head = 0; head < heads; head += 4) {
-                const std::size_t tile = std::min<std::size_t>(4, heads - head);
-                const std::int8_t* q[4] = {};
-                float* scores[4] = {};
-                for (std::size_t i = 0; i < tile; ++i) {
-                    q[i] = s.codes.data() + (head + i) * width;
-                    scores[i] = s.scores.data() + (head + i) * count + (c * 256 - begin);
-                }
-                keys.score(c, groups, tile, q, s.offsets.data() + head, s.factors.data() + head,
-                           s.squares.data() + head, scores, level);
-            }
-        }
-        for (std::size_t i = 0; i < heads; ++i) {
-            float* const scores = s.scores.data() + i * count;
-            std::fill(scores, scores + (keys.first() - begin), lowest);
-            std::fill(scores + (query.limit - begin), scores + count, lowest);
-        }
-    }
-
-    // Which keys are read, and the surprisal of each.
-    void draw(const index& kept, const sketch_index<bits>& keys, const key_query& query, std::size_t begin,
-              std::size_t count, float threshold, scratch& s) const {
-        s.always.resize(count / 64);
-        for (std::size_t w = 0; w < s.always.size(); ++w)
-            s.always[w] = keys.always((begin + w * 64) / 256)[(begin + w * 64) % 256 / 64];
-        s.kept.resize(count);
-        s.chances.resize(count + 16);
+    void draw_scored(const index& kept, const sketch_index<bits>& keys, const key_query& query,
+                     std::size_t number, const scratch& s, key_selection& to) const {
+        const std::size_t from = number * part;
+        const std::size_t count = std::min(part, s.count - from);
+        const std::size_t first = s.begin + from;  // a position
+        std::array<std::uint64_t, part / 64> always;
+        for (std::size_t w = 0; w < count / 64; ++w) always[w] = keys.always(first / 64 + w);
         const auto position = static_cast<std::uint64_t>(query.position);
         const auto head = static_cast<std::uint32_t>(query.layer * kept.kv_heads_ + query.kv_head);
         // As draw_block() has it: key j's draw is draw_u32({seed, attention, position, head}, j).
-        const std::array<std::uint32_t, 4> counter{static_cast<std::uint32_t>(begin / 4),
+        const std::array<std::uint32_t, 4> counter{static_cast<std::uint32_t>(first / 4),
                                                    static_cast<std::uint32_t>(position),
                                                    static_cast<std::uint32_t>(position >> 32U) ^ head << 8U,
                                                    static_cast<std::uint32_t>(draw_stream::attention)};
+        to.positions.resize(count + 16);
+        to.surprisal.resize(count + 16);
+        float* const u = to.surprisal.data();
         std::size_t n = NULLM_DISPATCH(
-            level, choose_scores(s.scores.data(), count, threshold, floor, s.always.data(), counter,
+            level, choose_scores(query.q.rows, s.scores.data() + from, s.count, s.levels.data(), count,
+                                 s.threshold, floor, always.data(), counter,
                                  {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32U)},
-                                 s.kept.data(), s.chances.data()));
+                                 to.positions.data(), u));
         // Positions before the first and from the limit on had their draws, too.
         std::size_t before = 0;
         for (std::size_t j = 0; j < n; ++j) {
-            s.kept[j] += static_cast<std::uint32_t>(begin);
-            before += s.kept[j] < keys.first() ? 1U : 0U;
+            to.positions[j] += static_cast<std::uint32_t>(first);
+            before += to.positions[j] < keys.first() ? 1U : 0U;
         }
-        while (n != before && s.kept[n - 1] >= query.limit) --n;
-        s.kept.resize(n);
-        s.kept.erase(s.kept.begin(), s.kept.begin() + static_cast<std::ptrdiff_t>(before));
-        std::copy(s.chances.begin() + static_cast<std::ptrdiff_t>(before),
-                  s.chances.begin() + static_cast<std::ptrdiff_t>(n), s.chances.begin());
-        n -= before;
-        std::fill_n(s.chances.begin() + static_cast<std::ptrdiff_t>(n), 16, 1.0F);
-        s.surprisal.resize(round_up(n, 16));
-        NULLM_DISPATCH(level, negative_logs(s.chances.data(), n, s.surprisal.data()));
+        while (n != before && to.positions[n - 1] >= query.limit) --n;
+        std::fill(to.surprisal.begin() + static_cast<std::ptrdiff_t>(n), to.surprisal.end(), 1.0F);
+        NULLM_DISPATCH(level, negative_logs(u, n, u));
+        const auto cut = [&](auto& all) {
+            all.resize(n);
+            all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(before));
+        };
+        cut(to.positions);
+        cut(to.surprisal);
     }
 };
 
@@ -332,6 +375,6 @@ void sketch_sampler<bits>::append(index& kept, std::size_t layer, matrix_view<co
         kept.sketches_[layer * kept.kv_heads_ + h].commit(begin + keys.rows);
 }
 
-static_assert(KeySampler<sketch_sampler<>> && RefinesChoice<sketch_sampler<>>);
+static_assert(KeySampler<sketch_sampler<>> && ScansKeys<sketch_sampler<>> && RefinesChoice<sketch_sampler<>>);
 
 }  // namespace nullm::inline NULLM_ABI

@@ -55,7 +55,6 @@ struct table_sampler {
     struct scratch {
         std::vector<std::uint16_t> codes;  // (query heads, code stride)
         std::vector<float> inverse_norms;  // of the queries; 0: it has no direction
-        std::vector<float> key_norms;      // inverse, of the chosen keys
         table_index::scratch bits;
     };
 
@@ -85,20 +84,20 @@ struct table_sampler {
 
     /// See WeighsKeys: -log u by table.
     void weigh(const index& kept, const key_query& query, std::size_t row, std::span<const float> dots,
-               scratch& s, key_selection& chosen) const {
+               const scratch& s, key_selection& chosen) const {
         const table_index& tables = kept.of(query.layer, query.kv_head);
         chosen.surprisal.assign(chosen.positions.size(), 0.0F);
         chosen.floored = 0;
         if (s.inverse_norms[row] == 0) return;
-        s.key_norms.resize(dots.size());
+        // Where the surprisal will stand, the norms it is looked up by.
         for (std::size_t j = 0; j < dots.size(); ++j)
-            s.key_norms[j] = tables.inverse_norm(chosen.positions[j]);
+            chosen.surprisal[j] = tables.inverse_norm(chosen.positions[j]);
         const float most = floor > 0 ? static_cast<float>(-portable_log(static_cast<double>(floor)))
                                      : std::numeric_limits<float>::infinity();
         chosen.floored = NULLM_DISPATCH(
             level, look_up_surprisal(kept.surprisal_->data(), static_cast<float>(surprisal_table::per_unit),
-                                     dots.data(), s.inverse_norms[row], s.key_norms.data(), dots.size(), most,
-                                     chosen.surprisal.data()));
+                                     dots.data(), s.inverse_norms[row], chosen.surprisal.data(), dots.size(),
+                                     most, chosen.surprisal.data()));
     }
 
  private:

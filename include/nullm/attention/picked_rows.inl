@@ -5,11 +5,11 @@ namespace nullm::inline NULLM_ABI::NULLM_ISA {
 
 /// dots[i][j] = q[i] . keys[j] for `count` keys, each `stride` elements (a multiple of 16, the surplus ones
 /// zero), as is each query: sixteen fma chains, summed as reduce_add() does. dots are written up to the next
-/// multiple of 16. The values are asked for meanwhile: they are what is read next.
+/// multiple of 16.
 template <int queries, class T>
-void dot_picked(const T* const* keys, const T* const* values, std::size_t count, std::size_t stride,
-                const float* const* q, float* const* dots) {
-    constexpr std::size_t ahead = 12;
+void dot_picked(const T* const* keys, std::size_t count, std::size_t stride, const float* const* q,
+                float* const* dots) {
+    constexpr std::size_t ahead = 12;  // out of the second-level cache
     for (std::size_t first = 0; first < count; first += 16) {
         f32x16 sum[queries][16];
         for (std::size_t l = 0; l < 16; ++l) {
@@ -18,10 +18,8 @@ void dot_picked(const T* const* keys, const T* const* values, std::size_t count,
             for (int i = 0; i < queries; ++i) chain[i] = zeros();
             if (j < count) {
                 const std::size_t next = j + ahead < count ? j + ahead : count - 1;
-                for (std::size_t line = 0; line < stride * sizeof(T); line += 64) {
+                for (std::size_t line = 0; line < stride * sizeof(T); line += 64)
                     NULLM_ISA::prefetch_ahead(keys[next], line);
-                    NULLM_ISA::prefetch_ahead(values[j], line);
-                }
                 for (std::size_t d = 0; d < stride; d += 16) {
                     const f32x16 k = load(keys[j] + d);
                     for (int i = 0; i < queries; ++i) chain[i] = fma(load(q[i] + d), k, chain[i]);
@@ -34,32 +32,30 @@ void dot_picked(const T* const* keys, const T* const* values, std::size_t count,
 }
 
 template <class T>
-void dot_picked(std::size_t queries, const T* const* keys, const T* const* values, std::size_t count,
-                std::size_t stride, const float* const* q, float* const* dots) {
+void dot_picked(std::size_t queries, const T* const* keys, std::size_t count, std::size_t stride,
+                const float* const* q, float* const* dots) {
     switch (queries) {
         case 1:
-            return dot_picked<1>(keys, values, count, stride, q, dots);
+            return dot_picked<1>(keys, count, stride, q, dots);
         case 2:
-            return dot_picked<2>(keys, values, count, stride, q, dots);
+            return dot_picked<2>(keys, count, stride, q, dots);
         case 3:
-            return dot_picked<3>(keys, values, count, stride, q, dots);
+            return dot_picked<3>(keys, count, stride, q, dots);
         default:
-            return dot_picked<4>(keys, values, count, stride, q, dots);
+            return dot_picked<4>(keys, count, stride, q, dots);
     }
 }
 
 /// Turns the first `count` dots into weights e^(dot scale + surprisal - maximum), the rest of their group of
-/// 16 into 0, and returns their sum.
-inline float weigh_picked(float* dots, const float* surprisal, std::size_t count, float scale) {
+/// 16 into 0; with their sum.
+inline void weigh_picked(float* dots, const float* surprisal, std::size_t count, float scale, float& maximum,
+                         float& total) {
     for (std::size_t j = 0; j < count; j += 16) {
         const std::size_t n = count - j < 16 ? count - j : 16;
         store_partial(dots + j,
                       add(mul(load_partial(dots + j, n), splat(scale)), load_partial(surprisal + j, n)), n);
     }
-    float maximum;
-    float total;
     softmax_weights(dots, count, maximum, total);
-    return total;
 }
 
 /// a . b over n elements.
@@ -111,10 +107,10 @@ inline void weight_variances(const float* weights, const float* surprisal, std::
     }
 }
 
-/// o[i][offset ..] = sum_j weights[i][j] values[j] / total[i] over `vectors` x 16 elements; j ascending.
+/// o[i][offset ..] = sum_j weights[i][j] values[j] over `vectors` x 16 elements; j ascending.
 template <int queries, int vectors, class T>
-void mix_picked(const T* const* values, std::size_t count, const float* const* weights, const float* total,
-                std::size_t head_size, std::size_t offset, float* const* o) {
+void mix_picked(const T* const* values, std::size_t count, const float* const* weights, std::size_t offset,
+                float* const* o) {
     f32x16 sum[queries][vectors];
     for (int i = 0; i < queries; ++i) {
         for (int n = 0; n < vectors; ++n) sum[i][n] = zeros();
@@ -128,37 +124,57 @@ void mix_picked(const T* const* values, std::size_t count, const float* const* w
         }
     }
     for (int i = 0; i < queries; ++i) {
-        for (int n = 0; n < vectors; ++n) {
-            const std::size_t at = offset + 16 * static_cast<std::size_t>(n);
-            store_partial(o[i] + at, div(sum[i][n], splat(total[i])),
-                          head_size - at < 16 ? head_size - at : 16);
-        }
+        for (int n = 0; n < vectors; ++n) store(o[i] + offset + 16 * static_cast<std::size_t>(n), sum[i][n]);
     }
 }
 
 template <int queries, class T>
 void mix_picked(const T* const* values, std::size_t count, std::size_t stride, const float* const* weights,
-                const float* total, std::size_t head_size, float* const* o) {
+                float* const* o) {
     std::size_t offset = 0;
     for (; offset + 16 * attention_tile <= stride; offset += 16 * attention_tile)
-        mix_picked<queries, attention_tile>(values, count, weights, total, head_size, offset, o);
-    for (; offset < stride; offset += 16)
-        mix_picked<queries, 1>(values, count, weights, total, head_size, offset, o);
+        mix_picked<queries, attention_tile>(values, count, weights, offset, o);
+    for (; offset < stride; offset += 16) mix_picked<queries, 1>(values, count, weights, offset, o);
 }
 
-/// Of up to four queries over the same keys, which share the loads of the values.
+/// Of up to four queries over the same keys, which share the loads of the values; `stride` elements each.
 template <class T>
 void mix_picked(std::size_t queries, const T* const* values, std::size_t count, std::size_t stride,
-                const float* const* weights, const float* total, std::size_t head_size, float* const* o) {
+                const float* const* weights, float* const* o) {
     switch (queries) {
         case 1:
-            return mix_picked<1>(values, count, stride, weights, total, head_size, o);
+            return mix_picked<1>(values, count, stride, weights, o);
         case 2:
-            return mix_picked<2>(values, count, stride, weights, total, head_size, o);
+            return mix_picked<2>(values, count, stride, weights, o);
         case 3:
-            return mix_picked<3>(values, count, stride, weights, total, head_size, o);
+            return mix_picked<3>(values, count, stride, weights, o);
         default:
-            return mix_picked<4>(values, count, stride, weights, total, head_size, o);
+            return mix_picked<4>(values, count, stride, weights, o);
+    }
+}
+
+/// o = sum of the parts' partial results / sum of their totals, each times factor = e^(its maximum - that of
+/// all), in order; and the sums of totals and of squares.
+inline void merge_picked(std::size_t parts, const float* maximum, const float* total, const float* square,
+                         const float* partial, std::size_t stride, std::size_t head_size, float* o,
+                         float* factor, float& sum, float& squares) {
+    f32x16 top = splat(maximum[0]);
+    for (std::size_t p = 1; p < parts; ++p) top = max(top, splat(maximum[p]));
+    f32x16 totals = zeros();
+    f32x16 square_sum = zeros();
+    for (std::size_t p = 0; p < parts; ++p) {
+        const f32x16 take = exp(sub(splat(maximum[p]), top));
+        totals = fma(take, splat(total[p]), totals);
+        square_sum = fma(mul(take, take), splat(square[p]), square_sum);
+        store_partial(factor + p, take, 1);
+    }
+    store_partial(&sum, totals, 1);
+    store_partial(&squares, square_sum, 1);
+    for (std::size_t d = 0; d < head_size; d += 16) {
+        f32x16 value = zeros();
+        for (std::size_t p = 0; p < parts; ++p)
+            value = fma(splat(factor[p]), load(partial + p * stride + d), value);
+        store_partial(o + d, div(value, totals), head_size - d < 16 ? head_size - d : 16);
     }
 }
 
