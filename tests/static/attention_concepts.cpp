@@ -72,6 +72,8 @@ static_assert(nullm::Attention<nullm::sketch_attention<4, nullm::bf16>>);
 static_assert(nullm::KeySampler<nullm::sketch_sampler<1>> && nullm::KeySampler<nullm::sketch_sampler<4>>);
 static_assert(nullm::PicksKeys<nullm::sketch_attention<>> && nullm::PicksKeys<nullm::lsh_attention<>> &&
               !nullm::PicksKeys<nullm::exact_attention<>> && !nullm::PicksKeys<attention_archetype>);
+static_assert(nullm::ScansKeys<nullm::sketch_sampler<>> && !nullm::ScansKeys<nullm::table_sampler<>> &&
+              !nullm::ScansKeys<sampler_archetype>);
 static_assert(nullm::RefinesChoice<nullm::sketch_sampler<>> && !nullm::RefinesChoice<nullm::table_sampler<>> &&
               !nullm::RefinesChoice<sampler_archetype>);
 static_assert(nullm::CountsKeys<nullm::sketch_attention<>>);

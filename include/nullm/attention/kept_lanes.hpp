@@ -7,19 +7,29 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace nullm::inline NULLM_ABI::scalar {
+namespace nullm::inline NULLM_ABI::detail {
 
-/// Writes `first` + l and u's lane l for each l whose bit in `kept` is set, in order, to positions and
-/// chances, of which sixteen elements may be written; returns how many it was.
-inline std::size_t keep_lanes(mask16 kept, std::uint32_t first, f32x16 u, std::uint32_t* positions,
-                              float* chances) {
+/// Writes `first` + l and u[l] for each l whose bit in `kept` is set, in order, to positions and chances;
+/// returns how many it was.
+inline std::size_t keep_one_by_one(std::uint32_t kept, std::uint32_t first, const float* u,
+                                   std::uint32_t* positions, float* chances) {
     std::size_t n = 0;
-    for (std::uint32_t left = kept; left != 0; left &= left - 1) {
-        const auto l = static_cast<std::uint32_t>(std::countr_zero(left));
+    for (; kept != 0; kept &= kept - 1) {
+        const auto l = static_cast<std::uint32_t>(std::countr_zero(kept));
         positions[n] = first + l;
-        chances[n++] = u.lane[l];
+        chances[n++] = u[l];
     }
     return n;
+}
+
+}  // namespace nullm::inline NULLM_ABI::detail
+
+namespace nullm::inline NULLM_ABI::scalar {
+
+/// The same with u in lanes. Up to sixteen elements of positions and chances may be written.
+inline std::size_t keep_lanes(mask16 kept, std::uint32_t first, f32x16 u, std::uint32_t* positions,
+                              float* chances) {
+    return detail::keep_one_by_one(kept, first, u.lane, positions, chances);
 }
 
 }  // namespace nullm::inline NULLM_ABI::scalar
@@ -30,16 +40,9 @@ namespace nullm::inline NULLM_ABI::avx2 {
 
 inline std::size_t keep_lanes(mask16 kept, std::uint32_t first, f32x16 u, std::uint32_t* positions,
                               float* chances) {
-    if (kept == 0) return 0;
     float lane[16];
     store(lane, u);
-    std::size_t n = 0;
-    for (std::uint32_t left = kept; left != 0; left &= left - 1) {
-        const auto l = static_cast<std::uint32_t>(std::countr_zero(left));
-        positions[n] = first + l;
-        chances[n++] = lane[l];
-    }
-    return n;
+    return detail::keep_one_by_one(kept, first, lane, positions, chances);
 }
 
 }  // namespace nullm::inline NULLM_ABI::avx2

@@ -5,18 +5,18 @@
 #include <nullm/attention/exact_attention.hpp>
 #include <nullm/attention/key_mean.hpp>
 #include <nullm/attention/key_sampler.hpp>
-#include <nullm/attention/picked_rows.hpp>
+#include <nullm/attention/sampled_group.hpp>
 #include <nullm/attention/sampling_counts.hpp>
 #include <nullm/core/aligned.hpp>
 #include <nullm/core/error.hpp>
+#include <nullm/core/matrix_view.hpp>
 #include <nullm/core/simd.hpp>
+#include <nullm/core/thread_pool.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -94,31 +94,32 @@ struct sampled_attention {
         const std::size_t grain = shared ? 1 : (groups + 4 * pool.size() - 1) / (4 * pool.size());
         const std::size_t ranges = (groups + grain - 1) / grain;
         if (s.groups_.size() < ranges) s.groups_.resize(ranges);
-        const auto set = [&](group_memory& m, std::size_t group) {
-            const std::size_t row = exact_rows + group / kv_heads;
-            const std::size_t kv_head = group % kv_heads;
+        const source from{cache, s.index_, s.means_[layer]->data(), sinks, window, level};
+        const auto set = [&](group& g, std::size_t number) {
+            const std::size_t row = exact_rows + number / kv_heads;
+            const std::size_t kv_head = number % kv_heads;
             const std::size_t size = cache.shape().head_size;
             const std::size_t heads = s.heads_ / kv_heads;
-            m.query = {.layer = layer,
-                       .kv_head = kv_head,
-                       .position = first + row,
-                       .limit = first + row + 1 - window,
-                       .q = {q[row] + kv_head * heads * size, heads, size}};
-            m.out = o[row] + kv_head * heads * size;
+            g.set({.layer = layer,
+                   .kv_head = kv_head,
+                   .position = first + row,
+                   .limit = first + row + 1 - window,
+                   .q = {q[row] + kv_head * heads * size, heads, size}},
+                  o[row] + kv_head * heads * size);
         };
         if (shared) {
             for (std::size_t g = 0; g < groups; ++g) set(s.groups_[g], g);
-            attend_shared(s, groups, cache, pool);
+            attend_shared(s, groups, from, pool);
         } else {
-            pool.for_each_range(groups, grain, [&](std::size_t from, std::size_t to) {
-                group_memory& memory = s.groups_[from / grain];
-                for (std::size_t g = from; g < to; ++g) {
-                    set(memory, g);
-                    attend_group(s, memory, cache);
+            pool.for_each_range(groups, grain, [&](std::size_t begin, std::size_t end) {
+                group& g = s.groups_[begin / grain];
+                for (std::size_t number = begin; number < end; ++number) {
+                    set(g, number);
+                    attend_group(g, from);
                 }
             });
         }
-        for (std::size_t r = 0; r < ranges; ++r) s.counts_ += std::exchange(s.groups_[r].counts, {});
+        for (std::size_t r = 0; r < ranges; ++r) s.counts_ += s.groups_[r].take_counts();
     }
 
     /// Forgets what belongs to positions from n on.
@@ -150,33 +151,8 @@ struct sampled_attention {
     const typename S::index& index(const state& s) const { return s.index_; }
 
  private:
-    // Heads that chose the same keys of a part.
-    struct tile {
-        std::size_t first = 0;
-        picked_rows<T> rows;
-        std::vector<float> centred;  // products of a head with centred keys
-    };
-    // What a group reads at a time: the keys chosen of some range of positions, or sinks and window.
-    struct part_memory {
-        std::vector<key_selection> chosen;  // of each query head
-        std::vector<tile> tiles;
-        std::size_t used = 0;  // of the tiles
-    };
-    // The query heads of one row that share a KV head, and the memory it takes to attend them.
-    struct group_memory {
-        key_query query;
-        float* out = nullptr;
-        typename S::scratch sampler;
-        std::vector<part_memory> parts;
-        std::size_t used = 0;            // of the parts; the last is that of sinks and window
-        std::vector<float> maximum;      // (query head, part), as what follows
-        std::vector<float> total;
-        std::vector<float> square;
-        std::vector<float> factor;
-        aligned_vector<float> values;    // (query head, part, value stride)
-        std::uint64_t effective = 0;  // keys, of all heads
-        sampling_counts counts;
-    };
+    using group = sampled_group<S, T>;
+    using source = typename group::source;
 
     // Brings the layer's index up to the keys below `end`.
     void index_until(state& s, std::size_t layer, std::size_t end, const kv_cache<T>& cache,
@@ -210,195 +186,39 @@ struct sampled_attention {
     }
 
     // All at once, and again with more keys as long as the error is above the limit.
-    void attend_group(const state& s, group_memory& m, const kv_cache<T>& cache) const {
-        float error = attend_once(s, m, &sampler, cache);
-        if (error_limit > 0 && !(error <= error_limit)) {
-            m.counts.refined += m.query.q.rows;
+    void attend_group(group& g, const source& from) const {
+        const bool estimate = error_limit > 0;
+        float error = g.attend(from, &sampler, estimate);
+        if (estimate && !(error <= error_limit)) {
+            g.count_refined();
             if constexpr (RefinesChoice<S>) {
                 const S more = sampler.refined(4);
-                error = attend_once(s, m, &more, cache);
+                error = g.attend(from, &more, estimate);
             }
             if (!(error <= error_limit)) {
-                m.counts.dense += m.query.q.rows;
-                error = attend_once(s, m, nullptr, cache);
+                g.count_dense();
+                error = g.attend(from, nullptr, estimate);
             }
         }
-        count(m, error);
-    }
-
-    // `how` chooses; nothing where all keys are read.
-    float attend_once(const state& s, group_memory& m, const S* how, const kv_cache<T>& cache) const {
-        begin(s, m, how, cache);
-        if constexpr (ScansKeys<S>) {
-            for (std::size_t p = 0; how != nullptr && p + 1 < m.used; ++p)
-                how->scan(s.index_, m.query, p, m.sampler);
-            if (how != nullptr) how->settle(s.index_, m.query, m.sampler);
-        }
-        for (std::size_t p = 0; p < m.used; ++p) choose(s, m, p, how, cache);
-        for (std::size_t p = 0; p < m.used; ++p) read(s, m, p, how, cache);
-        return finish(m, cache);
+        g.count(from, error);
     }
 
     // Some groups, whose parts are shared out to the threads.
-    void attend_shared(state& s, std::size_t groups, const kv_cache<T>& cache, thread_pool& pool) const {
-        s.jobs_.clear();
+    void attend_shared(state& s, std::size_t groups, const source& from, thread_pool& pool) const {
+        auto& jobs = s.jobs_;
+        jobs.clear();
         for (std::size_t g = 0; g < groups; ++g) {
-            begin(s, s.groups_[g], &sampler, cache);
-            for (std::size_t p = 0; p < s.groups_[g].used; ++p) s.jobs_.push_back({g, p});
+            s.groups_[g].begin(from, &sampler);
+            for (std::size_t p = 0; p < s.groups_[g].parts(); ++p) jobs.push_back({&s.groups_[g], p});
         }
         if constexpr (ScansKeys<S>) {
-            pool.for_each(s.jobs_.size(), 1, [&](std::size_t j) {
-                group_memory& m = s.groups_[s.jobs_[j].group];
-                if (s.jobs_[j].part + 1 < m.used) sampler.scan(s.index_, m.query, s.jobs_[j].part, m.sampler);
-            });
-            pool.for_each(groups, 1, [&](std::size_t g) {
-                sampler.settle(s.index_, s.groups_[g].query, s.groups_[g].sampler);
-            });
+            pool.for_each(jobs.size(), 1, [&](std::size_t j) { jobs[j].of->scan(from, &sampler, jobs[j].part); });
+            pool.for_each(groups, 1, [&](std::size_t g) { s.groups_[g].settle(from, &sampler); });
         }
         // A thread mostly reads what it chose, and what it asked for meanwhile is there.
-        pool.for_each(s.jobs_.size(), 1, [&](std::size_t j) {
-            choose(s, s.groups_[s.jobs_[j].group], s.jobs_[j].part, &sampler, cache);
-        });
-        pool.for_each(s.jobs_.size(), 1, [&](std::size_t j) {
-            read(s, s.groups_[s.jobs_[j].group], s.jobs_[j].part, &sampler, cache);
-        });
-        for (std::size_t g = 0; g < groups; ++g) count(s.groups_[g], finish(s.groups_[g], cache));
-    }
-
-    void begin(const state& s, group_memory& m, const S* how, const kv_cache<T>& cache) const {
-        std::size_t parts = 1;
-        if constexpr (ScansKeys<S>) {
-            if (how != nullptr) parts = how->begin_scan(s.index_, m.query, m.sampler);
-        }
-        m.used = parts + 1;
-        if (m.parts.size() < m.used) m.parts.resize(m.used);
-        const std::size_t results = m.query.q.rows * m.used;
-        m.maximum.resize(results);
-        m.total.resize(results);
-        m.square.resize(results);
-        m.factor.resize(results);
-        m.values.resize(results * cache.value_stride());
-    }
-
-    // A part of the group: which keys are read. They are asked for.
-    void choose(const state& s, group_memory& m, std::size_t number, const S* how,
-                const kv_cache<T>& cache) const {
-        part_memory& part = m.parts[number];
-        part.chosen.resize(m.query.q.rows);
-        const bool always = number + 1 == m.used;
-        if (always || how == nullptr) {
-            for (key_selection& chosen : part.chosen) {
-                list_all(m.query, always, chosen.positions);
-                chosen.surprisal.assign(chosen.positions.size(), 0.0F);
-                chosen.floored = 0;
-            }
-        } else if constexpr (ScansKeys<S>) {
-            how->draw(s.index_, m.query, number, m.sampler, part.chosen);
-        } else {
-            how->select(s.index_, m.query, part.chosen, m.sampler);
-        }
-        part.used = 0;
-        // Heads that read the same keys read them together.
-        for (std::size_t begin = 0, end = 0; begin < part.chosen.size(); begin = end) {
-            for (end = begin + 1; end < part.chosen.size() && end - begin < picked_rows<T>::most_heads; ++end) {
-                if (part.chosen[end].positions != part.chosen[begin].positions) break;
-            }
-            if (part.tiles.size() == part.used) part.tiles.emplace_back();
-            tile& t = part.tiles[part.used++];
-            t.first = begin;
-            key_query query = m.query;
-            query.q = query.q.subrows(begin, end - begin);
-            t.rows.list(cache, query, part.chosen[begin].positions);
-        }
-    }
-
-    // Attention over what was chosen of it.
-    void read(const state& s, group_memory& m, std::size_t number, const S* how,
-              const kv_cache<T>& cache) const {
-        part_memory& part = m.parts[number];
-        for (std::size_t k = 0; k < part.used; ++k) {
-            tile& t = part.tiles[k];
-            t.rows.dot(level);
-            attention_part to[picked_rows<T>::most_heads] = {};
-            for (std::size_t i = 0; i < t.rows.heads(); ++i) {
-                key_selection& chosen = part.chosen[t.first + i];
-                if (number + 1 != m.used && how != nullptr) weigh(s, m, t, t.first + i, *how, chosen);
-                std::copy(chosen.surprisal.begin(), chosen.surprisal.end(), t.rows.surprisal(i));
-                const std::size_t slot = (t.first + i) * m.used + number;
-                to[i] = {&m.maximum[slot], &m.total[slot], &m.square[slot],
-                         m.values.data() + slot * cache.value_stride()};
-            }
-            t.rows.mix(to, level);
-        }
-    }
-
-    // Sinks and window, or all that lies between them.
-    void list_all(const key_query& query, bool always, std::vector<std::uint32_t>& positions) const {
-        positions.resize(always ? sinks + window : query.limit - sinks);
-        const auto cut = positions.begin() + static_cast<std::ptrdiff_t>(always ? sinks : 0);
-        std::iota(positions.begin(), cut, 0U);
-        std::iota(cut, positions.end(), static_cast<std::uint32_t>(always ? query.limit : sinks));
-    }
-
-    // The sampler weighs by products with centred keys: q (k - mean) = q k - q mean.
-    void weigh(const state& s, const group_memory& m, tile& t, std::size_t head, const S& how,
-               key_selection& chosen) const {
-        const std::size_t size = m.query.q.cols;
-        const float* mean = s.means_[m.query.layer]->data() + m.query.kv_head * size;
-        const float shift = NULLM_DISPATCH(level, dot_of(t.rows.query(head - t.first), mean, size));
-        const float* const dots = t.rows.dots(head - t.first);
-        t.centred.resize(chosen.positions.size());
-        for (std::size_t j = 0; j < t.centred.size(); ++j) t.centred[j] = dots[j] - shift;
-        how.weigh(s.index_, m.query, head, t.centred, m.sampler, chosen);
-    }
-
-    // The group's outputs from its parts. Returns the largest estimated error of a head, if there is a limit.
-    float finish(group_memory& m, const kv_cache<T>& cache) const {
-        float largest = 0;
-        const std::size_t stride = cache.value_stride();
-        const std::size_t size = m.query.q.cols;
-        for (std::size_t p = 0; p < m.used; ++p) {
-            for (std::size_t t = 0; t < m.parts[p].used; ++t) m.counts.rows += m.parts[p].tiles[t].rows.rows();
-        }
-        m.effective = 0;
-        for (std::size_t i = 0; i < m.query.q.rows; ++i) {
-            const std::size_t slot = i * m.used;
-            float* const o = m.out + i * size;
-            float total = 0;
-            float square = 0;
-            NULLM_DISPATCH(level, merge_picked(m.used, &m.maximum[slot], &m.total[slot], &m.square[slot],
-                                               m.values.data() + slot * stride, stride, size, o, &m.factor[slot],
-                                               total, square));
-            m.effective += static_cast<std::uint64_t>(total * total / square + 0.5F);
-            if (error_limit == 0) continue;
-            float variance = 0;
-            for (std::size_t p = 0; p < m.used; ++p) {
-                part_memory& part = m.parts[p];
-                std::size_t t = part.used - 1;
-                while (part.tiles[t].first > i) --t;
-                variance += part.tiles[t].rows.variance(i - part.tiles[t].first, total / m.factor[slot + p], o,
-                                                        level);
-            }
-            const float length = NULLM_DISPATCH(level, dot_of(o, o, size));
-            const float error = variance == 0 ? 0.0F : std::sqrt(variance / length);
-            if (!(error <= largest) && !std::isnan(largest)) largest = error;  // a NaN stays one
-        }
-        return largest;
-    }
-
-    void count(group_memory& m, float error) const {
-        const std::uint64_t heads = m.query.q.rows;
-        m.counts += {.queries = heads,
-                     .candidates = heads * (m.query.limit - sinks),
-                     .always = heads * (sinks + window),
-                     .effective = m.effective,
-                     .error = heads * static_cast<std::uint64_t>(std::min(error, 1e6F) * 1e6F)};
-        for (std::size_t p = 0; p + 1 < m.used; ++p) {
-            for (const key_selection& chosen : m.parts[p].chosen) {
-                m.counts.chosen += chosen.positions.size();
-                m.counts.floored += chosen.floored;
-            }
-        }
+        pool.for_each(jobs.size(), 1, [&](std::size_t j) { jobs[j].of->choose(from, &sampler, jobs[j].part); });
+        pool.for_each(jobs.size(), 1, [&](std::size_t j) { jobs[j].of->read(from, &sampler, jobs[j].part); });
+        for (std::size_t g = 0; g < groups; ++g) s.groups_[g].count(from, s.groups_[g].finish(from, false));
     }
 
     // Keys centred and appended at once.
@@ -447,9 +267,10 @@ class sampled_attention<S, T>::state {
     typename S::index index_;
     std::vector<std::shared_ptr<const std::vector<float>>> means_;  // of each layer: (KV head, head_size)
     aligned_vector<float> centred_;                                 // (position, KV head, head_size)
-    std::vector<group_memory> groups_;  // of groups that are attended at one time
+    std::vector<group> groups_;  // of groups that are attended at one time
     struct job {
-        std::size_t group, part;
+        group* of;
+        std::size_t part;
     };
     std::vector<job> jobs_;
     sampling_counts counts_;
