@@ -29,6 +29,13 @@ TEST_CASE("a budget is a share of the keys, or its least", "[attention]") {
     CHECK(budget.of(40) == 100);
 }
 
+TEST_CASE("far beyond what a share is meant for, a budget grows with the root of the keys", "[attention]") {
+    const nullm::key_budget budget{.share = 0.25F, .least = 100, .linear_until = 4000};
+    CHECK(budget.of(4000) == 1000);
+    CHECK(budget.of(16000) == 2000);
+    CHECK(budget.of(400) == 100);
+}
+
 TEST_CASE("the threshold makes the expected number of keys the wanted one", "[attention]") {
     std::mt19937 random(2);
     for (const double spread : {0.5, 2.0, 6.0}) {

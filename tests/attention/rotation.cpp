@@ -18,7 +18,7 @@ double dot(const std::vector<float>& a, const std::vector<float>& b) {
 
 std::vector<float> turned(const nullm::rotation& turn, const std::vector<float>& x) {
     std::vector<float> y(turn.width());
-    turn.apply(x.data(), y.data());
+    turn.apply(x.data(), y.data(), nullm::active_isa());
     return y;
 }
 

@@ -78,13 +78,13 @@ TEST_CASE("what the parts of a scan draw is what select() chooses", "[attention]
     REQUIRE(parts == 3);
     for (std::size_t p2 = parts; p2-- > 0;) sampler.scan(index, query, p2, scratch);  // in any order
     sampler.settle(index, query, scratch);
-    std::vector<nullm::key_selection> drawn(3);
+    nullm::key_selection drawn;
     std::vector<std::uint32_t> positions;
     std::vector<float> surprisal;
     for (std::size_t part = 0; part < parts; ++part) {
         sampler.draw(index, query, part, scratch, drawn);
-        positions.insert(positions.end(), drawn[2].positions.begin(), drawn[2].positions.end());
-        surprisal.insert(surprisal.end(), drawn[2].surprisal.begin(), drawn[2].surprisal.end());
+        positions.insert(positions.end(), drawn.positions.begin(), drawn.positions.end());
+        surprisal.insert(surprisal.end(), drawn.surprisal.begin(), drawn.surprisal.end());
     }
     CHECK(positions == whole[2].positions);
     CHECK(support::same_bits(surprisal, whole[2].surprisal));

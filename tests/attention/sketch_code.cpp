@@ -76,8 +76,8 @@ void check_unbiased(double least_cosine, double most_cosine) {
     std::vector<float> ty(width);
     for (std::uint64_t seed = 0; seed < seeds; ++seed) {
         const nullm::rotation turn(width, seed, 0);
-        turn.apply(x.data(), tx.data());
-        turn.apply(y.data(), ty.data());
+        turn.apply(x.data(), tx.data(), nullm::active_isa());
+        turn.apply(y.data(), ty.data(), nullm::active_isa());
         const sketch<bits> s(tx);
         double dot = 0;
         for (std::size_t d = 0; d < width; ++d) dot += static_cast<double>(s[d]) * static_cast<double>(ty[d]);

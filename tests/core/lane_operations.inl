@@ -24,7 +24,10 @@ inline void all_float_operations(const float* a, const float* b, const float* c,
     put(select(greater(x, y), z, y));
     put(select_or_zero(greater(x, y), z));
     put(exp(x));
-    put(swap_pairs(x));
+    put(swap_lanes<1>(x));
+    put(swap_lanes<2>(x));
+    put(swap_lanes<4>(x));
+    put(swap_lanes<8>(x));
     put(splat(reduce_add(x)));
     put(splat(reduce_max(x)));
     f32x16 many[16];

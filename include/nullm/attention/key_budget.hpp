@@ -5,18 +5,24 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
 namespace nullm::inline NULLM_ABI {
 
-/// Keys to read of those that may be chosen, in the mean: a share of them, and never fewer than some.
+/// Keys to read of those that may be chosen, in the mean: a share of them, and never fewer than some. The error of
+/// a sum falls with the root of the number of keys read, whatever share of all they are; so beyond `linear_until`
+/// keys the number grows with the root of theirs.
 struct key_budget {
     float share = 0.04F;
     std::size_t least = 128;
+    std::size_t linear_until = 8192;
 
     float of(std::size_t keys) const {
-        return std::max(share * static_cast<float>(keys), static_cast<float>(least));
+        const auto n = static_cast<float>(keys);
+        const auto linear = static_cast<float>(linear_until);
+        return std::max(share * (n <= linear ? n : std::sqrt(n * linear)), static_cast<float>(least));
     }
 };
 

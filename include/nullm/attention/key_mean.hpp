@@ -2,11 +2,15 @@
 // The mean of a layer's keys over a range of positions, and keys less that mean.
 
 #include <nullm/attention/kv_cache.hpp>
+#include <nullm/core/simd.hpp>
 
 #include <cmath>
 #include <cstddef>
 #include <span>
 #include <vector>
+
+#define NULLM_KERNELS <nullm/attention/key_mean.inl>
+#include <nullm/core/simd/foreach_isa.hpp>
 
 namespace nullm::inline NULLM_ABI {
 
@@ -47,16 +51,19 @@ void mean_key(const kv_cache<T>& cache, std::size_t layer, std::size_t kv_head, 
 /// whole key, and errs by some head_size 2^-24 of that one's length.
 template <CacheElement T>
 void centred_key(const kv_cache<T>& cache, std::size_t layer, std::size_t kv_head, std::size_t position,
-                 std::span<const float> mean, std::span<float> centred) {
+                 std::span<const float> mean, std::span<float> centred, isa level = active_isa()) {
     const cached_key key(cache, layer, kv_head, position);
-    float length = 0;
-    float mean_length = 0;
-    for (std::size_t d = 0; d < centred.size(); ++d) {
-        centred[d] = key[d] - mean[d];
-        length = __builtin_fmaf(centred[d], centred[d], length);
-        mean_length = __builtin_fmaf(mean[d], mean[d], mean_length);
+    const T* row = key.first;
+    std::vector<T> copied;
+    if (key.stride != 1) {
+        copied.resize(cache.value_stride());
+        for (std::size_t d = 0; d < centred.size(); ++d) copied[d] = key.first[d * key.stride];
+        row = copied.data();
     }
-    const bool has_direction = std::isfinite(length) && length > 0x1p-20F * mean_length;
+    float square = 0;
+    float mean_square = 0;
+    NULLM_DISPATCH(level, centre_key(row, mean.data(), centred.size(), centred.data(), square, mean_square));
+    const bool has_direction = std::isfinite(square) && square > 0x1p-20F * mean_square;
     if (!has_direction) {
         for (float& x : centred) x = 0;
     }

@@ -2,6 +2,7 @@
 // A random rotation that costs additions: signs and fast Walsh-Hadamard transforms.
 
 #include <nullm/core/random.hpp>
+#include <nullm/core/simd.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -10,6 +11,9 @@
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#define NULLM_KERNELS <nullm/attention/rotation.inl>
+#include <nullm/core/simd/foreach_isa.hpp>
 
 namespace nullm::inline NULLM_ABI {
 
@@ -44,26 +48,14 @@ class rotation {
     std::size_t bytes() const { return signs_.size() * sizeof(float); }
 
     /// size() elements to width() ones. Cost: 3 width log2(width) sums.
-    void apply(const float* x, float* y) const {
+    void apply(const float* x, float* y, isa level) const {
         std::copy_n(x, size_, y);
         std::fill(y + size_, y + width_, 0.0F);
         for (std::size_t round = 0; round < rounds; ++round) {
-            const float* const signs = signs_.data() + round * width_;
-            for (std::size_t i = 0; i < width_; ++i) y[i] *= signs[i];
-            for (std::size_t half = 1; half < width_; half *= 2) {
-                for (std::size_t i = 0; i < width_; i += 2 * half) {
-                    for (std::size_t j = i; j < i + half; ++j) {
-                        const float a = y[j];
-                        const float b = y[j + half];
-                        y[j] = a + b;
-                        y[j + half] = a - b;
-                    }
-                }
-            }
+            NULLM_DISPATCH(level, sign_and_transform(signs_.data() + round * width_, width_, y));
         }
         const auto width = static_cast<float>(width_);
-        const float scale = 1.0F / (width * std::sqrt(width));
-        for (std::size_t i = 0; i < width_; ++i) y[i] *= scale;
+        NULLM_DISPATCH(level, scale_elements(y, width_, 1.0F / (width * std::sqrt(width))));
     }
 
  private:

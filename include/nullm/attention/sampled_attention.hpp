@@ -3,6 +3,7 @@
 
 #include <nullm/attention/concepts.hpp>
 #include <nullm/attention/exact_attention.hpp>
+#include <nullm/attention/group_schedule.hpp>
 #include <nullm/attention/key_mean.hpp>
 #include <nullm/attention/key_sampler.hpp>
 #include <nullm/attention/sampled_group.hpp>
@@ -17,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -109,7 +111,7 @@ struct sampled_attention {
         };
         if (shared) {
             for (std::size_t g = 0; g < groups; ++g) set(s.groups_[g], g);
-            attend_shared(s, groups, from, pool);
+            s.schedule_.attend(std::span(s.groups_.data(), groups), from, sampler, pool);
         } else {
             pool.for_each_range(groups, grain, [&](std::size_t begin, std::size_t end) {
                 group& g = s.groups_[begin / grain];
@@ -178,7 +180,7 @@ struct sampled_attention {
                     const std::size_t at = i % shape.kv_heads * shape.head_size;
                     centred_key(cache, layer, i % shape.kv_heads, first + i / shape.kv_heads,
                                 std::span(means + at, shape.head_size),
-                                std::span(s.centred_.data() + i * shape.head_size, shape.head_size));
+                                std::span(s.centred_.data() + i * shape.head_size, shape.head_size), level);
                 }
             });
             sampler.append(s.index_, layer, matrix_view<const float>(s.centred_.data(), rows, width), pool);
@@ -201,24 +203,6 @@ struct sampled_attention {
             }
         }
         g.count(from, error);
-    }
-
-    // Some groups, whose parts are shared out to the threads.
-    void attend_shared(state& s, std::size_t groups, const source& from, thread_pool& pool) const {
-        auto& jobs = s.jobs_;
-        jobs.clear();
-        for (std::size_t g = 0; g < groups; ++g) {
-            s.groups_[g].begin(from, &sampler);
-            for (std::size_t p = 0; p < s.groups_[g].parts(); ++p) jobs.push_back({&s.groups_[g], p});
-        }
-        if constexpr (ScansKeys<S>) {
-            pool.for_each(jobs.size(), 1, [&](std::size_t j) { jobs[j].of->scan(from, &sampler, jobs[j].part); });
-            pool.for_each(groups, 1, [&](std::size_t g) { s.groups_[g].settle(from, &sampler); });
-        }
-        // A thread mostly reads what it chose, and what it asked for meanwhile is there.
-        pool.for_each(jobs.size(), 1, [&](std::size_t j) { jobs[j].of->choose(from, &sampler, jobs[j].part); });
-        pool.for_each(jobs.size(), 1, [&](std::size_t j) { jobs[j].of->read(from, &sampler, jobs[j].part); });
-        for (std::size_t g = 0; g < groups; ++g) s.groups_[g].count(from, s.groups_[g].finish(from, false));
     }
 
     // Keys centred and appended at once.
@@ -268,11 +252,7 @@ class sampled_attention<S, T>::state {
     std::vector<std::shared_ptr<const std::vector<float>>> means_;  // of each layer: (KV head, head_size)
     aligned_vector<float> centred_;                                 // (position, KV head, head_size)
     std::vector<group> groups_;  // of groups that are attended at one time
-    struct job {
-        group* of;
-        std::size_t part;
-    };
-    std::vector<job> jobs_;
+    group_schedule<S, T> schedule_;
     sampling_counts counts_;
 };
 

@@ -75,34 +75,35 @@ class sampled_group {
     /// Which keys of a part are read. They are asked for.
     void choose(const source& from, const S* how, std::size_t number) {
         part& p = parts_[number];
-        p.chosen.resize(query_.q.rows);
+        p.used = 0;
         if (is_last(number) || how == nullptr) {
-            for (key_selection& chosen : p.chosen) {
-                if (is_last(number)) {
-                    list_always(from, chosen.positions);
-                } else {
-                    list_between(from, chosen.positions);
-                }
-                chosen.surprisal.assign(chosen.positions.size(), 0.0F);
-                chosen.floored = 0;
+            p.chosen.resize(1);
+            key_selection& chosen = p.chosen[0];
+            if (is_last(number)) {
+                list_always(from, chosen.positions);
+            } else {
+                list_between(from, chosen.positions);
             }
+            chosen.surprisal.assign(chosen.positions.size(), 0.0F);
+            chosen.floored = 0;
         } else if constexpr (ScansKeys<S>) {
-            how->draw(from.index, query_, number, scratch_, p.chosen);
+            p.chosen.resize(1);
+            how->draw(from.index, query_, number, scratch_, p.chosen[0]);
         } else {
+            p.chosen.resize(query_.q.rows);
             how->select(from.index, query_, p.chosen, scratch_);
         }
-        p.used = 0;
         // Heads that read the same keys read them together.
-        for (std::size_t begin = 0, end = 0; begin < p.chosen.size(); begin = end) {
-            for (end = begin + 1; end < p.chosen.size() && end - begin < picked_rows<T>::most_heads; ++end) {
-                if (p.chosen[end].positions != p.chosen[begin].positions) break;
+        for (std::size_t begin = 0, end = 0; begin < query_.q.rows; begin = end) {
+            for (end = begin + 1; end < query_.q.rows && end - begin < picked_rows<T>::most_heads; ++end) {
+                if (!same_keys(p, begin, end)) break;
             }
             if (p.tiles.size() == p.used) p.tiles.emplace_back();
             tile& t = p.tiles[p.used++];
             t.first = begin;
             key_query query = query_;
             query.q = query.q.subrows(begin, end - begin);
-            t.rows.list(from.cache, query, p.chosen[begin].positions);
+            t.rows.list(from.cache, query, p.of(begin).positions);
         }
     }
 
@@ -114,8 +115,10 @@ class sampled_group {
             t.rows.dot(from.level);
             attention_part to[picked_rows<T>::most_heads] = {};
             for (std::size_t i = 0; i < t.rows.heads(); ++i) {
-                key_selection& chosen = p.chosen[t.first + i];
-                if (!is_last(number) && how != nullptr) weigh(from, *how, t, i, chosen);
+                key_selection& chosen = p.of(t.first + i);
+                if constexpr (!ScansKeys<S>) {
+                    if (!is_last(number) && how != nullptr) weigh(from, *how, t, i, chosen);
+                }
                 std::copy(chosen.surprisal.begin(), chosen.surprisal.end(), t.rows.surprisal(i));
                 const std::size_t slot = (t.first + i) * used_ + number;
                 to[i] = {&maximum_[slot], &total_[slot], &square_[slot],
@@ -169,9 +172,9 @@ class sampled_group {
                     .effective = effective_,
                     .error = heads * static_cast<std::uint64_t>(std::min(error, 1e6F) * 1e6F)};
         for (std::size_t p = 0; p + 1 < used_; ++p) {
-            for (const key_selection& chosen : parts_[p].chosen) {
-                counts_.chosen += chosen.positions.size();
-                counts_.floored += chosen.floored;
+            for (std::size_t i = 0; i < heads; ++i) {
+                counts_.chosen += parts_[p].of(i).positions.size();
+                counts_.floored += parts_[p].of(i).floored;
             }
         }
     }
@@ -189,11 +192,16 @@ class sampled_group {
         std::vector<float> centred;  // products of a head with centred keys
     };
     struct part {
-        std::vector<key_selection> chosen;  // of each query head
+        std::vector<key_selection> chosen;  // of each query head, or of all
         std::vector<tile> tiles;
         std::size_t used = 0;  // of the tiles
+
+        key_selection& of(std::size_t head) { return chosen[chosen.size() == 1 ? 0 : head]; }
     };
 
+    static bool same_keys(part& p, std::size_t head, std::size_t other) {
+        return &p.of(head) == &p.of(other) || p.of(head).positions == p.of(other).positions;
+    }
     bool is_last(std::size_t number) const { return number + 1 == used_; }
 
     void list_always(const source& from, std::vector<std::uint32_t>& positions) const {

@@ -18,6 +18,11 @@ inline float largest_score(const float* scores, std::size_t count) {
     return reduce_max(most);
 }
 
+/// One in `step` of the sixteens that `count` scores are, the first among them.
+inline void sample_scores(const float* scores, std::size_t count, std::size_t step, float* sample) {
+    for (std::size_t j = 0; j < count; j += 16 * step, sample += 16) store(sample, load(scores + j));
+}
+
 /// The sum of power(score - most) of `count` scores.
 inline float sum_powers(const float* scores, std::size_t count, float most) {
     f32x16 sum = zeros();

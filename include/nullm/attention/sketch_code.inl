@@ -23,6 +23,27 @@ void round_to_grid(const float* x, std::size_t width, float step, std::int32_t* 
     square = reduce_add(squares);
 }
 
+/// codes[d] = round(x[d] factor) of `width` elements, a multiple of 16, in [-127, 127]; returns their sum.
+inline std::int32_t round_to_bytes(const float* x, std::size_t width, float factor, std::int8_t* codes) {
+    std::int32_t sum = 0;
+    for (std::size_t d = 0; d < width; d += 16) {
+        std::int32_t lane[16];
+        store(lane, round_to_int(mul(load(x + d), splat(factor))));
+        for (std::size_t l = 0; l < 16; ++l) {
+            codes[d + l] = static_cast<std::int8_t>(lane[l]);
+            sum += lane[l];
+        }
+    }
+    return sum;
+}
+
+/// The largest |x[d]|.
+inline float largest_size(const float* x, std::size_t width) {
+    f32x16 most = zeros();
+    for (std::size_t d = 0; d < width; d += 16) most = max(abs(load(x + d)), most);
+    return reduce_max(most);
+}
+
 inline float square_length(const float* x, std::size_t width) {
     f32x16 sum = zeros();
     for (std::size_t d = 0; d < width; d += 16) {

@@ -85,15 +85,13 @@ struct sketch_sampler {
         const std::size_t parts = begin_scan(kept, query, s);
         for (std::size_t p = 0; p < parts; ++p) scan(kept, query, p, s);
         settle(kept, query, s);
-        std::vector<key_selection> drawn(chosen.size());
+        key_selection drawn;
         for (key_selection& c : chosen) c = {};
         for (std::size_t p = 0; p < parts; ++p) {
             draw(kept, query, p, s, drawn);
-            for (std::size_t i = 0; i < chosen.size(); ++i) {
-                chosen[i].positions.insert(chosen[i].positions.end(), drawn[i].positions.begin(),
-                                           drawn[i].positions.end());
-                chosen[i].surprisal.insert(chosen[i].surprisal.end(), drawn[i].surprisal.begin(),
-                                           drawn[i].surprisal.end());
+            for (key_selection& c : chosen) {
+                c.positions.insert(c.positions.end(), drawn.positions.begin(), drawn.positions.end());
+                c.surprisal.insert(c.surprisal.end(), drawn.surprisal.begin(), drawn.surprisal.end());
             }
         }
     }
@@ -149,8 +147,7 @@ struct sketch_sampler {
             s.largest[i * parts + number] = most;
             s.sums[i * parts + number] = NULLM_DISPATCH(level, sum_powers(scores + from, to - from, most));
             float* const sample = s.sample.data() + i * s.sampled;
-            for (std::size_t at = from; at < to; at += 16 * s.step)
-                std::copy_n(scores + at, 16, sample + at / s.step);
+            NULLM_DISPATCH(level, sample_scores(scores + from, to - from, s.step, sample + from / s.step));
         }
     }
 
@@ -177,20 +174,13 @@ struct sketch_sampler {
 
     /// The part's keys that are read, and the surprisal of each.
     void draw(const index& kept, const key_query& query, std::size_t number, const scratch& s,
-              std::span<key_selection> chosen) const {
+              key_selection& chosen) const {
         const sketch_index<bits>& keys = kept.of(query.layer, query.kv_head);
-        key_selection& to = chosen[0];
-        if (!s.scored) {
-            to.positions.resize(std::max(query.limit, keys.first()) - keys.first());
-            std::iota(to.positions.begin(), to.positions.end(), static_cast<std::uint32_t>(keys.first()));
-            to.surprisal.assign(to.positions.size(), 0.0F);
-        } else {
-            draw_scored(kept, keys, query, number, s, to);
-        }
-        for (std::size_t i = 1; i < chosen.size(); ++i) {
-            chosen[i].positions.assign(to.positions.begin(), to.positions.end());
-            chosen[i].surprisal.assign(to.surprisal.begin(), to.surprisal.end());
-        }
+        chosen.floored = 0;
+        if (s.scored) return draw_scored(kept, keys, query, number, s, chosen);
+        chosen.positions.resize(std::max(query.limit, keys.first()) - keys.first());
+        std::iota(chosen.positions.begin(), chosen.positions.end(), static_cast<std::uint32_t>(keys.first()));
+        chosen.surprisal.assign(chosen.positions.size(), 0.0F);
     }
 
     /// See RefinesChoice. The keys it reads include those read without: their draws are the same.
@@ -218,23 +208,15 @@ struct sketch_sampler {
         s.factors.resize(q.rows);
         s.squares.resize(q.rows);
         for (std::size_t i = 0; i < q.rows; ++i) {
-            turn.apply(q[i], s.rotated.data());
-            float most = 0;
-            bool finite = true;
-            for (const float x : s.rotated) {
-                most = std::max(most, std::fabs(x));
-                finite = finite && std::isfinite(x);
-            }
-            if (!finite || most < 1e-30F) return false;
-            std::int32_t sum = 0;
-            std::int8_t* const codes = s.codes.data() + i * width;
-            for (std::size_t d = 0; d < width; ++d) {
-                codes[d] = static_cast<std::int8_t>(std::nearbyint(s.rotated[d] * (127.0F / most)));
-                sum += codes[d];
-            }
+            turn.apply(q[i], s.rotated.data(), level);
+            const float most = NULLM_DISPATCH(level, largest_size(s.rotated.data(), width));
+            const float square = NULLM_DISPATCH(level, square_length(s.rotated.data(), width));
+            // The largest of numbers and a NaN may be a number, their square length is none.
+            if (!(most >= 1e-30F && std::isfinite(most)) || std::isnan(square)) return false;
+            const std::int32_t sum = NULLM_DISPATCH(
+                level, round_to_bytes(s.rotated.data(), width, 127.0F / most, s.codes.data() + i * width));
             s.offsets[i] = -sketch_code<bits>::top * sum;
             // Logits are products over sqrt(size): their variances, over size.
-            const float square = NULLM_DISPATCH(level, square_length(s.rotated.data(), width));
             s.squares[i] =
                 std::min(square, std::numeric_limits<float>::max()) / static_cast<float>(turn.size());
             s.factors[i] = most / 127.0F / std::sqrt(static_cast<float>(turn.size()));
@@ -256,29 +238,23 @@ struct sketch_sampler {
                                                    static_cast<std::uint32_t>(position),
                                                    static_cast<std::uint32_t>(position >> 32U) ^ head << 8U,
                                                    static_cast<std::uint32_t>(draw_stream::attention)};
-        to.positions.resize(count + 16);
-        to.surprisal.resize(count + 16);
-        float* const u = to.surprisal.data();
+        alignas(cache_line) std::uint32_t positions[part + 16];
+        alignas(cache_line) float u[part + 16];
         std::size_t n = NULLM_DISPATCH(
             level, choose_scores(query.q.rows, s.scores.data() + from, s.count, s.levels.data(), count,
                                  s.threshold, floor, always.data(), counter,
                                  {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32U)},
-                                 to.positions.data(), u));
+                                 positions, u));
+        std::fill_n(u + n, 16, 1.0F);
+        NULLM_DISPATCH(level, negative_logs(u, n, u));
         // Positions before the first and from the limit on had their draws, too.
         std::size_t before = 0;
-        for (std::size_t j = 0; j < n; ++j) {
-            to.positions[j] += static_cast<std::uint32_t>(first);
-            before += to.positions[j] < keys.first() ? 1U : 0U;
-        }
-        while (n != before && to.positions[n - 1] >= query.limit) --n;
-        std::fill(to.surprisal.begin() + static_cast<std::ptrdiff_t>(n), to.surprisal.end(), 1.0F);
-        NULLM_DISPATCH(level, negative_logs(u, n, u));
-        const auto cut = [&](auto& all) {
-            all.resize(n);
-            all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(before));
-        };
-        cut(to.positions);
-        cut(to.surprisal);
+        while (before != n && first + positions[before] < keys.first()) ++before;
+        while (n != before && first + positions[n - 1] >= query.limit) --n;
+        to.positions.resize(n - before);
+        for (std::size_t j = before; j < n; ++j)
+            to.positions[j - before] = static_cast<std::uint32_t>(first) + positions[j];
+        to.surprisal.assign(u + before, u + n);
     }
 };
 
@@ -366,7 +342,7 @@ void sketch_sampler<bits>::append(index& kept, std::size_t layer, matrix_view<co
                 const std::size_t c = first_chunk + task % chunks;
                 const std::size_t last = std::min((c + 1) * chunk, begin + keys.rows);
                 for (std::size_t p = std::max(begin, c * chunk); p < last; ++p) {
-                    turn->apply(keys[p - begin] + h * kept.head_size_, rotated.data());
+                    turn->apply(keys[p - begin] + h * kept.head_size_, rotated.data(), level);
                     kept.sketches_[layer * kept.kv_heads_ + h].store(p, rotated.data(), codes, level);
                 }
             }

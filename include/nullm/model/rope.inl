@@ -7,7 +7,7 @@ inline void rotate_pairs(float* x, const float* cosine, const float* sine, std::
     for (std::size_t i = 0; i < size; i += 16) {
         const std::size_t count = size - i < 16 ? size - i : 16;
         const f32x16 pairs = load_partial(x + i, count);
-        const f32x16 turned = mul(swap_pairs(pairs), load_partial(sine + i, count));
+        const f32x16 turned = mul(swap_lanes<1>(pairs), load_partial(sine + i, count));
         store_partial(x + i, fma(pairs, load_partial(cosine + i, count), turned), count);
     }
 }

@@ -104,7 +104,13 @@ struct i32x16 {
     return {_mm256_and_ps(a.low, lane_mask(m & 0xFFU)), _mm256_and_ps(a.high, lane_mask(m >> 8U))};
 }
 
-[[gnu::always_inline]] inline f32x16 swap_pairs(f32x16 a) { return {_mm256_permute_ps(a.low, 0xB1), _mm256_permute_ps(a.high, 0xB1)}; }
+template <int distance>
+[[gnu::always_inline]] inline f32x16 swap_lanes(f32x16 a) {
+    if constexpr (distance == 8) return {a.high, a.low};
+    if constexpr (distance == 4) return {_mm256_permute2f128_ps(a.low, a.low, 1), _mm256_permute2f128_ps(a.high, a.high, 1)};
+    constexpr int order = distance == 1 ? 0xB1 : 0x4E;
+    return {_mm256_permute_ps(a.low, order), _mm256_permute_ps(a.high, order)};
+}
 
 [[gnu::always_inline]] inline i32x16 splat(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 [[gnu::always_inline]] inline i32x16 load(const std::int32_t* p) {

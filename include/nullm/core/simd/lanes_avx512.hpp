@@ -68,7 +68,11 @@ struct i32x16 {
 [[gnu::always_inline]] inline f32x16 select(mask16 m, f32x16 a, f32x16 b) { return {_mm512_mask_mov_ps(b.v, m, a.v)}; }
 [[gnu::always_inline]] inline f32x16 select_or_zero(mask16 m, f32x16 a) { return {_mm512_maskz_mov_ps(m, a.v)}; }
 
-[[gnu::always_inline]] inline f32x16 swap_pairs(f32x16 a) { return {_mm512_permute_ps(a.v, 0xB1)}; }
+template <int distance>
+[[gnu::always_inline]] inline f32x16 swap_lanes(f32x16 a) {
+    if constexpr (distance <= 2) return {_mm512_permute_ps(a.v, distance == 1 ? 0xB1 : 0x4E)};
+    return {_mm512_shuffle_f32x4(a.v, a.v, distance == 4 ? 0xB1 : 0x4E)};
+}
 
 [[gnu::always_inline]] inline i32x16 splat(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
 [[gnu::always_inline]] inline i32x16 load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }

@@ -77,8 +77,9 @@ inline mask16 greater(f32x16 a, f32x16 b) {
 /// a where the mask is set, b elsewhere.
 inline f32x16 select(mask16 m, f32x16 a, f32x16 b) { NULLM_LANES b.lane[l] = ((m >> l) & 1) != 0 ? a.lane[l] : b.lane[l]; return b; }
 inline f32x16 select_or_zero(mask16 m, f32x16 a) { return select(m, a, zeros()); }
-/// Lane l from lane l ^ 1.
-inline f32x16 swap_pairs(f32x16 a) { f32x16 r; NULLM_LANES r.lane[l] = a.lane[l ^ 1]; return r; }
+/// Lane l from lane l ^ distance, which is 1, 2, 4 or 8.
+template <int distance>
+inline f32x16 swap_lanes(f32x16 a) { f32x16 r; NULLM_LANES r.lane[l] = a.lane[l ^ distance]; return r; }
 
 inline i32x16 splat(std::int32_t x) { i32x16 r; NULLM_LANES r.lane[l] = x; return r; }
 inline i32x16 load(const std::int32_t* p) { i32x16 r; NULLM_LANES r.lane[l] = p[l]; return r; }

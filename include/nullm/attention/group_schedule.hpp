@@ -1,0 +1,109 @@
+#pragma once
+// A few groups attended by all threads at once, with no phase whose end all of them wait for.
+
+#include <nullm/attention/sampled_group.hpp>
+#include <nullm/core/aligned.hpp>
+#include <nullm/core/thread_pool.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <span>
+#include <thread>
+#include <vector>
+
+namespace nullm::inline NULLM_ABI {
+
+/// Shares the parts of some groups out to threads. A layer of a small model has three groups of a few parts: threads
+/// that met after each phase would wait as long as they work. So a thread goes from scanning its parts to reading
+/// them, whose groups have mostly been settled by then; and it chooses from another part between choosing and
+/// reading, so that the rows it asked for are there. Its parts are the same in every layer - what it wrote lies in
+/// its caches - but for those it takes over from a thread that is late. Who did what never shows in the results.
+template <KeySampler S, CacheElement T>
+class group_schedule {
+ public:
+    using group = sampled_group<S, T>;
+    using source = typename group::source;
+
+    /// Attends all groups, each of which has been set. Rethrows what a job threw.
+    void attend(std::span<group> groups, const source& from, const S& how, thread_pool& pool) {
+        jobs_.clear();
+        for (std::size_t g = 0; g < groups.size(); ++g) {
+            groups[g].begin(from, &how);
+            for (std::size_t p = 0; p < groups[g].parts(); ++p) jobs_.push_back({&groups[g], g, p});
+        }
+        progress at(groups, pool.size());
+        pool.for_each(pool.size(), 1, [&](std::size_t thread) {
+            try {
+                if constexpr (ScansKeys<S>) scan(at, thread, from, how);
+                read(at, thread, from, how);
+            } catch (...) {
+                at.failed.store(true, std::memory_order_relaxed);
+                throw;
+            }
+        });
+        for (group& g : groups) g.count(from, g.finish(from, false));
+    }
+
+ private:
+    struct job {
+        group* of;
+        std::size_t number;  // of the group
+        std::size_t part;
+    };
+    // A thread's jobs: those from `begin` on, up to where the next thread's begin.
+    struct alignas(cache_line) run {
+        std::atomic<std::size_t> scanned{0};
+        std::atomic<std::size_t> read{0};
+    };
+    struct progress {
+        progress(std::span<const group> groups, std::size_t threads) : unsettled(groups.size()), runs(threads) {
+            for (std::size_t g = 0; g < groups.size(); ++g)
+                unsettled[g].store(ScansKeys<S> ? groups[g].parts() + 1 : 0, std::memory_order_relaxed);
+        }
+        std::vector<std::atomic<std::size_t>> unsettled;  // of each group: parts not scanned, and 1 for settling
+        std::vector<run> runs;
+        std::atomic<bool> failed{false};
+    };
+
+    // The thread's jobs, and then what others have not begun.
+    template <class F>
+    void each(progress& at, std::size_t thread, std::atomic<std::size_t> run::*done, F&& f) const {
+        const std::size_t threads = at.runs.size();
+        for (std::size_t i = 0; i < threads; ++i) {
+            const std::size_t of = (thread + i) % threads;
+            const std::size_t begin = of * jobs_.size() / threads;
+            const std::size_t count = (of + 1) * jobs_.size() / threads - begin;
+            auto& next = at.runs[of].*done;
+            for (std::size_t j = next++; j < count; j = next++) f(jobs_[begin + j]);
+        }
+    }
+
+    void scan(progress& at, std::size_t thread, const source& from, const S& how) const {
+        each(at, thread, &run::scanned, [&](const job& one) {
+            one.of->scan(from, &how, one.part);
+            auto& unsettled = at.unsettled[one.number];
+            if (unsettled.fetch_sub(1, std::memory_order_acq_rel) != 2) return;
+            one.of->settle(from, &how);
+            unsettled.store(0, std::memory_order_release);
+        });
+    }
+
+    void read(progress& at, std::size_t thread, const source& from, const S& how) const {
+        const job* chosen = nullptr;  // and not yet read
+        each(at, thread, &run::read, [&](const job& one) {
+            // Every part is being scanned or has been.
+            while (at.unsettled[one.number].load(std::memory_order_acquire) != 0) {
+                if (at.failed.load(std::memory_order_relaxed)) return;
+                std::this_thread::yield();
+            }
+            one.of->choose(from, &how, one.part);
+            if (chosen != nullptr) chosen->of->read(from, &how, chosen->part);
+            chosen = &one;
+        });
+        if (chosen != nullptr) chosen->of->read(from, &how, chosen->part);
+    }
+
+    std::vector<job> jobs_;
+};
+
+}  // namespace nullm::inline NULLM_ABI
