@@ -398,7 +398,7 @@ void compare(const settings& chosen, const trace& seen, std::size_t depth) {
     all.enter("tables (10, 150)", tables<nullm::lsh_shape{10, 150}>(chosen));
     all.enter("tables (9, 120)", tables<nullm::lsh_shape{9, 120}>(chosen));
     all.enter("tables (8, 75)", tables<nullm::lsh_shape{8, 75}>(chosen));
-    for (const float share : {0.01F, 0.02F, 0.04F, 0.08F}) {
+    for (const float share : {0.04F, 0.08F, 0.12F, 0.16F}) {
         char name[40];
         std::snprintf(name, sizeof name, " bits, %.0f %%", 100 * static_cast<double>(share));
         all.enter("sketch 1" + std::string(name), sketch<1>(chosen, share));

@@ -6,6 +6,7 @@
 #include <support/same_bits.hpp>
 
 #include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -26,9 +27,9 @@ struct failing_sampler : nullm::sketch_sampler<2> {
         if (fails == step::scan && number == part) throw std::runtime_error("scan");
         nullm::sketch_sampler<2>::scan(kept, query, number, s);
     }
-    void settle(const index& kept, const nullm::key_query& query, scratch& s) const {
+    void settle(const index& kept, const nullm::key_query& query, std::span<const float> always, scratch& s) const {
         if (fails == step::settle) throw std::runtime_error("settle");
-        nullm::sketch_sampler<2>::settle(kept, query, s);
+        nullm::sketch_sampler<2>::settle(kept, query, always, s);
     }
     void draw(const index& kept, const nullm::key_query& query, std::size_t number, const scratch& s,
               nullm::key_selection& chosen) const {

@@ -122,3 +122,28 @@ TEST_CASE("a part without keys adds nothing", "[attention]") {
     // Of five parts of two keys three are empty.
     CHECK(support::same_bits(attend(p, true, positions, surprisal, 5, nullm::active_isa()), two));
 }
+
+TEST_CASE("the logarithm of what some rows weigh together is right to a float's digits", "[attention]") {
+    const clustered_keys p(3, 1, 20, 300);
+    nullm::kv_cache<float> cache(p.cache_shape(1), p.length, {true});
+    p.store(cache, 0, p.length);
+    cache.commit(p.length);
+    const nullm::key_query query{.position = 299, .limit = 300, .q = {p.rows(299, 1).data, 3, 20}};
+    for (const std::size_t count : {1U, 16U, 37U}) {
+        std::vector<std::uint32_t> positions(count);
+        for (std::size_t j = 0; j < count; ++j) positions[j] = static_cast<std::uint32_t>(7 * j);
+        nullm::picked_rows<float> rows;
+        rows.list(cache, query, positions);
+        for (const isa level : {isa::scalar, isa::avx2, isa::avx512}) {
+            if (level > nullm::detected_isa()) continue;
+            rows.dot(level);
+            for (std::size_t i = 0; i < 3; ++i) {
+                double sum = 0;
+                for (std::size_t j = 0; j < count; ++j)
+                    sum += std::exp(static_cast<double>(rows.dots(i)[j]) / std::sqrt(20.0));
+                CHECK(static_cast<double>(rows.log_sum(i, level)) == Approx(std::log(sum)).epsilon(1e-6).margin(1e-6));
+                CHECK(rows.log_sum(i, level) == rows.log_sum(i, isa::scalar));
+            }
+        }
+    }
+}

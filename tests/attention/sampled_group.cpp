@@ -77,7 +77,7 @@ TEST_CASE("what the parts of a scan draw is what select() chooses", "[attention]
     const std::size_t parts = sampler.begin_scan(index, query, scratch);
     REQUIRE(parts == 3);
     for (std::size_t p2 = parts; p2-- > 0;) sampler.scan(index, query, p2, scratch);  // in any order
-    sampler.settle(index, query, scratch);
+    sampler.settle(index, query, {}, scratch);
     nullm::key_selection drawn;
     std::vector<std::uint32_t> positions;
     std::vector<float> surprisal;

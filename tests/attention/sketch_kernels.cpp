@@ -107,10 +107,9 @@ TEST_CASE("scores are the integer products, on every instruction set, for any nu
     }
 }
 
-TEST_CASE("sums and histograms of merged scores are the same on every instruction set", "[attention]") {
+TEST_CASE("sums of powers of scores are the same on every instruction set", "[attention]") {
     const std::size_t n = 1040;
-    const auto scores = random_scores(3 * n, 1);
-    const float heads[3] = {0.5F, -2, 1};
+    const auto scores = random_scores(n, 1);
     for (const isa level : levels) {
         if (level > nullm::detected_isa()) continue;
         const float most = NULLM_DISPATCH(level, largest_score(scores.data(), n));
@@ -127,26 +126,6 @@ TEST_CASE("sums and histograms of merged scores are the same on every instructio
         const float together = NULLM_DISPATCH(level, merge_sums(tops, sums, 3, most));
         CHECK(together == nullm::scalar::merge_sums(tops, sums, 3, most));
         CHECK(together == Approx(sum + 5 * std::exp(-2.0F)).epsilon(1e-6));
-
-        std::vector<std::uint32_t> counts(64);
-        std::vector<std::uint32_t> twin(64);
-        std::vector<std::uint32_t> expected(64);
-        NULLM_DISPATCH(level, count_scores<64>(3, scores.data(), n, heads, n, 4, counts.data()));
-        nullm::scalar::count_scores<64>(3, scores.data(), n, heads, n, 4, twin.data());
-        for (std::size_t j = 0; j < n; ++j) {
-            const float merged =
-                std::max({scores[j] - heads[0], scores[n + j] - heads[1], scores[2 * n + j] - heads[2]});
-            ++expected[static_cast<std::size_t>(std::clamp(-4 * merged, 0.0F, 63.0F))];
-        }
-        CHECK(counts == twin);
-        std::uint32_t apart = 0;
-        std::uint32_t all = 0;
-        for (std::size_t b = 0; b < 64; ++b) {
-            apart += counts[b] > expected[b] ? counts[b] - expected[b] : expected[b] - counts[b];
-            all += counts[b];
-        }
-        CHECK(apart <= 8);  // those that lie on a border
-        CHECK(all == n);
     }
 }
 

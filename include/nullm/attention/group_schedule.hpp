@@ -26,18 +26,25 @@ class group_schedule {
 
     /// Attends all groups, each of which has been set. Rethrows what a job threw.
     void attend(std::span<group> groups, const source& from, const S& how, thread_pool& pool) {
+        if (unsettled_.size() < groups.size()) unsettled_ = std::vector<std::atomic<std::size_t>>(groups.size());
+        if (runs_.size() != pool.size()) runs_ = std::vector<run>(pool.size());
         jobs_.clear();
         for (std::size_t g = 0; g < groups.size(); ++g) {
             groups[g].begin(from, &how);
-            for (std::size_t p = 0; p < groups[g].parts(); ++p) jobs_.push_back({&groups[g], g, p});
+            unsettled_[g].store(ScansKeys<S> ? groups[g].parts() + 1 : 0, std::memory_order_relaxed);
+            for (std::size_t p = 0; p < groups[g].parts(); ++p) jobs_.push_back({&groups[g], &unsettled_[g], p});
         }
-        progress at(groups, pool.size());
+        for (run& r : runs_) {
+            r.scanned.store(0, std::memory_order_relaxed);
+            r.read.store(0, std::memory_order_relaxed);
+        }
+        std::atomic<bool> failed{false};
         pool.for_each(pool.size(), 1, [&](std::size_t thread) {
             try {
-                if constexpr (ScansKeys<S>) scan(at, thread, from, how);
-                read(at, thread, from, how);
+                if constexpr (ScansKeys<S>) scan(thread, from, how);
+                read(thread, from, how, failed);
             } catch (...) {
-                at.failed.store(true, std::memory_order_relaxed);
+                failed.store(true, std::memory_order_relaxed);
                 throw;
             }
         });
@@ -47,53 +54,43 @@ class group_schedule {
  private:
     struct job {
         group* of;
-        std::size_t number;  // of the group
+        std::atomic<std::size_t>* unsettled;  // of the group: parts not scanned, and 1 for settling
         std::size_t part;
     };
-    // A thread's jobs: those from `begin` on, up to where the next thread's begin.
+    // How many of a thread's jobs have been begun.
     struct alignas(cache_line) run {
         std::atomic<std::size_t> scanned{0};
         std::atomic<std::size_t> read{0};
     };
-    struct progress {
-        progress(std::span<const group> groups, std::size_t threads) : unsettled(groups.size()), runs(threads) {
-            for (std::size_t g = 0; g < groups.size(); ++g)
-                unsettled[g].store(ScansKeys<S> ? groups[g].parts() + 1 : 0, std::memory_order_relaxed);
-        }
-        std::vector<std::atomic<std::size_t>> unsettled;  // of each group: parts not scanned, and 1 for settling
-        std::vector<run> runs;
-        std::atomic<bool> failed{false};
-    };
 
     // The thread's jobs, and then what others have not begun.
     template <class F>
-    void each(progress& at, std::size_t thread, std::atomic<std::size_t> run::*done, F&& f) const {
-        const std::size_t threads = at.runs.size();
+    void each(std::size_t thread, std::atomic<std::size_t> run::*done, F&& f) {
+        const std::size_t threads = runs_.size();
         for (std::size_t i = 0; i < threads; ++i) {
             const std::size_t of = (thread + i) % threads;
             const std::size_t begin = of * jobs_.size() / threads;
             const std::size_t count = (of + 1) * jobs_.size() / threads - begin;
-            auto& next = at.runs[of].*done;
+            auto& next = runs_[of].*done;
             for (std::size_t j = next++; j < count; j = next++) f(jobs_[begin + j]);
         }
     }
 
-    void scan(progress& at, std::size_t thread, const source& from, const S& how) const {
-        each(at, thread, &run::scanned, [&](const job& one) {
+    void scan(std::size_t thread, const source& from, const S& how) {
+        each(thread, &run::scanned, [&](const job& one) {
             one.of->scan(from, &how, one.part);
-            auto& unsettled = at.unsettled[one.number];
-            if (unsettled.fetch_sub(1, std::memory_order_acq_rel) != 2) return;
+            if (one.unsettled->fetch_sub(1, std::memory_order_acq_rel) != 2) return;
             one.of->settle(from, &how);
-            unsettled.store(0, std::memory_order_release);
+            one.unsettled->store(0, std::memory_order_release);
         });
     }
 
-    void read(progress& at, std::size_t thread, const source& from, const S& how) const {
+    void read(std::size_t thread, const source& from, const S& how, const std::atomic<bool>& failed) {
         const job* chosen = nullptr;  // and not yet read
-        each(at, thread, &run::read, [&](const job& one) {
+        each(thread, &run::read, [&](const job& one) {
             // Every part is being scanned or has been.
-            while (at.unsettled[one.number].load(std::memory_order_acquire) != 0) {
-                if (at.failed.load(std::memory_order_relaxed)) return;
+            while (one.unsettled->load(std::memory_order_acquire) != 0) {
+                if (failed.load(std::memory_order_relaxed)) return;
                 std::this_thread::yield();
             }
             one.of->choose(from, &how, one.part);
@@ -103,7 +100,9 @@ class group_schedule {
         if (chosen != nullptr) chosen->of->read(from, &how, chosen->part);
     }
 
-    std::vector<job> jobs_;
+    std::vector<job> jobs_;  // a thread's lie together
+    std::vector<std::atomic<std::size_t>> unsettled_;
+    std::vector<run> runs_;
 };
 
 }  // namespace nullm::inline NULLM_ABI

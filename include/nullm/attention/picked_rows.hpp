@@ -5,6 +5,7 @@
 #include <nullm/attention/key_mean.hpp>
 #include <nullm/attention/key_sampler.hpp>
 #include <nullm/attention/kv_cache.hpp>
+#include <nullm/attention/normal_draw.hpp>
 #include <nullm/core/aligned.hpp>
 #include <nullm/core/simd.hpp>
 
@@ -88,6 +89,14 @@ class picked_rows {
             NULLM_DISPATCH(level, dot_picked(heads_, keys_.data() + j, rows, stride_, q, dots));
             for (std::size_t i = 0; i < heads_; ++i) dots[i] += rows;
         }
+    }
+
+    /// log of the sum of e^(dot / sqrt(head_size)) over the keys of query i, one at least; behind dot().
+    float log_sum(std::size_t i, isa level) const {
+        float largest = 0;
+        const float sum = NULLM_DISPATCH(
+            level, sum_exponentials(dots(i), count_, 1.0F / std::sqrt(static_cast<float>(size_)), largest));
+        return largest + static_cast<float>(portable_log(static_cast<double>(sum)));
     }
 
     /// For each query, softmax(dots / sqrt(head_size) + surprisal) values.

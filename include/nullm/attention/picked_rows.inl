@@ -58,6 +58,23 @@ inline void weigh_picked(float* dots, const float* surprisal, std::size_t count,
     softmax_weights(dots, count, maximum, total);
 }
 
+/// The sum of e^(dot scale - largest) over `count` dots, one at least, and the largest.
+inline float sum_exponentials(const float* dots, std::size_t count, float scale, float& largest) {
+    const f32x16 lowest = splat(-std::numeric_limits<float>::infinity());
+    f32x16 top = lowest;
+    for (std::size_t j = 0; j < count; j += 16) {
+        const auto valid = static_cast<mask16>(count - j < 16 ? (1U << (count - j)) - 1U : 0xFFFFU);
+        top = max(top, select(valid, mul(load(dots + j), splat(scale)), lowest));
+    }
+    largest = reduce_max(top);
+    f32x16 sum = zeros();
+    for (std::size_t j = 0; j < count; j += 16) {
+        const auto valid = static_cast<mask16>(count - j < 16 ? (1U << (count - j)) - 1U : 0xFFFFU);
+        sum = add(sum, select_or_zero(valid, exp(sub(mul(load(dots + j), splat(scale)), splat(largest)))));
+    }
+    return reduce_add(sum);
+}
+
 /// a . b over n elements.
 inline float dot_of(const float* a, const float* b, std::size_t n) {
     f32x16 sum = zeros();

@@ -60,51 +60,34 @@ class sampled_group {
 
     std::size_t parts() const { return used_; }
 
+    /// Of the last part, too: what its keys weigh tells how much is left for those that are chosen.
     void scan(const source& from, const S* how, std::size_t number) {
         if constexpr (ScansKeys<S>) {
-            if (how != nullptr && !is_last(number)) how->scan(from.index, query_, number, scratch_);
+            if (how == nullptr) return;
+            if (!is_last(number)) return how->scan(from.index, query_, number, scratch_);
+            list(from, how, number);
+            part& p = parts_[number];
+            always_.resize(query_.q.rows);
+            for (std::size_t k = 0; k < p.used; ++k) {
+                tile& t = p.tiles[k];
+                t.rows.dot(from.level);
+                for (std::size_t i = 0; i < t.rows.heads(); ++i) {
+                    const float shift = mean_product(from, t, i) / std::sqrt(static_cast<float>(query_.q.cols));
+                    always_[t.first + i] = t.rows.log_sum(i, from.level) - shift;  // as the sampler has its logits
+                }
+            }
         }
     }
 
     void settle(const source& from, const S* how) {
         if constexpr (ScansKeys<S>) {
-            if (how != nullptr) how->settle(from.index, query_, scratch_);
+            if (how != nullptr) how->settle(from.index, query_, always_, scratch_);
         }
     }
 
     /// Which keys of a part are read. They are asked for.
     void choose(const source& from, const S* how, std::size_t number) {
-        part& p = parts_[number];
-        p.used = 0;
-        if (is_last(number) || how == nullptr) {
-            p.chosen.resize(1);
-            key_selection& chosen = p.chosen[0];
-            if (is_last(number)) {
-                list_always(from, chosen.positions);
-            } else {
-                list_between(from, chosen.positions);
-            }
-            chosen.surprisal.assign(chosen.positions.size(), 0.0F);
-            chosen.floored = 0;
-        } else if constexpr (ScansKeys<S>) {
-            p.chosen.resize(1);
-            how->draw(from.index, query_, number, scratch_, p.chosen[0]);
-        } else {
-            p.chosen.resize(query_.q.rows);
-            how->select(from.index, query_, p.chosen, scratch_);
-        }
-        // Heads that read the same keys read them together.
-        for (std::size_t begin = 0, end = 0; begin < query_.q.rows; begin = end) {
-            for (end = begin + 1; end < query_.q.rows && end - begin < picked_rows<T>::most_heads; ++end) {
-                if (!same_keys(p, begin, end)) break;
-            }
-            if (p.tiles.size() == p.used) p.tiles.emplace_back();
-            tile& t = p.tiles[p.used++];
-            t.first = begin;
-            key_query query = query_;
-            query.q = query.q.subrows(begin, end - begin);
-            t.rows.list(from.cache, query, p.of(begin).positions);
-        }
+        if (!was_scanned(how, number)) list(from, how, number);
     }
 
     /// Attention over what was chosen of a part.
@@ -112,7 +95,7 @@ class sampled_group {
         part& p = parts_[number];
         for (std::size_t k = 0; k < p.used; ++k) {
             tile& t = p.tiles[k];
-            t.rows.dot(from.level);
+            if (!was_scanned(how, number)) t.rows.dot(from.level);
             attention_part to[picked_rows<T>::most_heads] = {};
             for (std::size_t i = 0; i < t.rows.heads(); ++i) {
                 key_selection& chosen = p.of(t.first + i);
@@ -203,6 +186,45 @@ class sampled_group {
         return &p.of(head) == &p.of(other) || p.of(head).positions == p.of(other).positions;
     }
     bool is_last(std::size_t number) const { return number + 1 == used_; }
+    // Whether scan() listed the part's keys and multiplied by them.
+    bool was_scanned(const S* how, std::size_t number) const {
+        return ScansKeys<S> && how != nullptr && is_last(number);
+    }
+
+    // What a part reads: keys, and the heads that read them together.
+    void list(const source& from, const S* how, std::size_t number) {
+        part& p = parts_[number];
+        p.used = 0;
+        if (is_last(number) || how == nullptr) {
+            p.chosen.resize(1);
+            key_selection& chosen = p.chosen[0];
+            if (is_last(number)) {
+                list_always(from, chosen.positions);
+            } else {
+                list_between(from, chosen.positions);
+            }
+            chosen.surprisal.assign(chosen.positions.size(), 0.0F);
+            chosen.floored = 0;
+        } else if constexpr (ScansKeys<S>) {
+            p.chosen.resize(1);
+            how->draw(from.index, query_, number, scratch_, p.chosen[0]);
+        } else {
+            p.chosen.resize(query_.q.rows);
+            how->select(from.index, query_, p.chosen, scratch_);
+        }
+        // Heads that read the same keys read them together.
+        for (std::size_t begin = 0, end = 0; begin < query_.q.rows; begin = end) {
+            for (end = begin + 1; end < query_.q.rows && end - begin < picked_rows<T>::most_heads; ++end) {
+                if (!same_keys(p, begin, end)) break;
+            }
+            if (p.tiles.size() == p.used) p.tiles.emplace_back();
+            tile& t = p.tiles[p.used++];
+            t.first = begin;
+            key_query query = query_;
+            query.q = query.q.subrows(begin, end - begin);
+            t.rows.list(from.cache, query, p.of(begin).positions);
+        }
+    }
 
     void list_always(const source& from, std::vector<std::uint32_t>& positions) const {
         positions.resize(from.sinks + from.window);
@@ -215,11 +237,13 @@ class sampled_group {
         std::iota(positions.begin(), positions.end(), static_cast<std::uint32_t>(from.sinks));
     }
 
-    // The sampler weighs by products with centred keys: q (k - mean) = q k - q mean.
+    // The sampler knows products with centred keys: q (k - mean) = q k - q mean.
+    float mean_product(const source& from, const tile& t, std::size_t i) const {
+        const float* const mean = from.means + query_.kv_head * query_.q.cols;
+        return NULLM_DISPATCH(from.level, dot_of(t.rows.query(i), mean, query_.q.cols));
+    }
     void weigh(const source& from, const S& how, tile& t, std::size_t i, key_selection& chosen) const {
-        const std::size_t size = query_.q.cols;
-        const float* const mean = from.means + query_.kv_head * size;
-        const float shift = NULLM_DISPATCH(from.level, dot_of(t.rows.query(i), mean, size));
+        const float shift = mean_product(from, t, i);
         const float* const dots = t.rows.dots(i);
         t.centred.resize(chosen.positions.size());
         for (std::size_t j = 0; j < t.centred.size(); ++j) t.centred[j] = dots[j] - shift;
@@ -249,6 +273,7 @@ class sampled_group {
     std::vector<float> square_;
     std::vector<float> factor_;      // e^(own maximum - that of all parts)
     aligned_vector<float> values_;   // (query head, part, value stride)
+    std::vector<float> always_;      // of each query head: log of the last part's sum of e^logit
     std::uint64_t effective_ = 0;    // keys, of all heads
     sampling_counts counts_;
 };

@@ -18,11 +18,6 @@ inline float largest_score(const float* scores, std::size_t count) {
     return reduce_max(most);
 }
 
-/// One in `step` of the sixteens that `count` scores are, the first among them.
-inline void sample_scores(const float* scores, std::size_t count, std::size_t step, float* sample) {
-    for (std::size_t j = 0; j < count; j += 16 * step, sample += 16) store(sample, load(scores + j));
-}
-
 /// The sum of power(score - most) of `count` scores.
 inline float sum_powers(const float* scores, std::size_t count, float most) {
     f32x16 sum = zeros();
@@ -49,25 +44,6 @@ inline float merge_sums(const float* largest, const float* sums, std::size_t par
     f32x16 most = sub(load(scores), splat(level[0]));
     for (std::size_t i = 1; i < heads; ++i) most = max(sub(load(scores + i * stride), splat(level[i])), most);
     return most;
-}
-
-/// A histogram of merged scores: counts[b] of those in (-(b + 1) / per_unit, -b / per_unit], what lies
-/// outside in the first and last of `bins`; count is a multiple of 16.
-template <std::size_t bins>
-void count_scores(std::size_t heads, const float* scores, std::size_t stride, const float* level,
-                  std::size_t count, float per_unit, std::uint32_t* counts) {
-    // Neighbours count in tables of their own: often they meet in one bin, and would wait for each other.
-    std::uint32_t table[4][bins] = {};
-    for (std::size_t j = 0; j < count; j += 16) {
-        const f32x16 at = mul(merged_scores(heads, scores + j, stride, level), splat(-per_unit));
-        std::int32_t bin[16];
-        // Truncation: half below, rounded.
-        store(bin,
-              round_to_int(min(max(sub(at, splat(0.5F)), zeros()), splat(static_cast<float>(bins - 1)))));
-        NULLM_UNROLL
-        for (std::size_t l = 0; l < 16; ++l) ++table[l % 4][bin[l]];
-    }
-    for (std::size_t b = 0; b < bins; ++b) counts[b] += table[0][b] + table[1][b] + table[2][b] + table[3][b];
 }
 
 /// Keeps key j of `count`, a multiple of 64, iff its draw r is below its probability

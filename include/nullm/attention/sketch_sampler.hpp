@@ -30,23 +30,24 @@ namespace nullm::inline NULLM_ABI {
 /// a coordinate with a scale (sketch_code.hpp; 1 bit is SimHash). For a query the sketches of all keys are
 /// read in order; what they know of a logit is a mean and a variance, and the proxy s is their sum: e^s is
 /// the root of the mean square of e^logit, which is what a choice in proportion should follow. With S_h the
-/// sum of a head's e^s, a key is read with probability u = min(1, max(floor, e^(max_h(s_h - log S_h) - t))),
-/// each independently of the others, by draws from (seed, layer, KV head, position of the query, position of
-/// the key) alone; t is set so that the budget is read in the mean. A key that is read serves all heads of
-/// the group: for each the choice is a Poisson sample with this u, which is exact whatever the sketch says,
-/// so numerator and denominator are unbiased given the sketches. Where the sketch is good, u is nearly the
-/// optimal choice, in proportion to the largest weight any head gives the key; `floor` bounds what a key that
-/// it misjudges can weigh.
+/// sum of a head's e^s and of what it reads always, a key has weight w = max_h e^(s_h) / S_h in the group and is
+/// read with probability u = min(1, max(floor, budget w)), each independently of the others, by draws from (seed,
+/// layer, KV head, position of the query, position of the key) alone. The variance of a head's output is the sum
+/// of w^2 (1 - u) / u |v - o|^2, its cost that of u: one factor for all groups, heads and layers makes the sum of
+/// the former least for a given sum of the latter, where a number of keys for each would read for a head that
+/// rests on its sinks as many as for one that averages over all. A key that is read serves all heads of the group:
+/// for each the choice is a Poisson sample with this u, which is exact whatever the sketch says, so numerator and
+/// denominator are unbiased given the sketches. `floor` bounds what a key that a sketch misjudges can weigh.
 ///
 /// Cost of a group: head_size products of a byte a key and head, about as much again for a draw a key, and
-/// three passes over the scores. Per KV head and key bits x head_size / 8 + 4 bytes, head_size rounded up to
+/// two passes over the scores. Per KV head and key bits x head_size / 8 + 4 bytes, head_size rounded up to
 /// a power of two, 32 at least.
 template <int bits = 2>
 struct sketch_sampler {
     static_assert(bits == 1 || bits == 2 || bits == 4, "sketch_sampler: expected 1, 2 or 4 bits a coordinate");
 
     std::uint64_t seed = 0;
-    /// Keys read by a group of query heads, in the mean.
+    /// Keys read, in the mean, for one head; of a group, for each head what another does not read.
     key_budget budget{};
     /// No key is read with a smaller probability: the weight of a chosen one is bounded by 1 / floor.
     float floor = 0x1p-10F;
@@ -66,25 +67,22 @@ struct sketch_sampler {
         std::size_t begin = 0;         // of the scores, in positions; count of them
         std::size_t count = 0;
         aligned_vector<float> scores;  // (query head, position from begin)
-        std::vector<float> largest;    // (query head, part)
-        std::vector<float> sums;       // (query head, part), of e^(score - largest)
-        std::size_t step = 1;          // one in so many sixteens of scores is in the sample
-        std::size_t sampled = 0;       // scores of a head in it
-        aligned_vector<float> sample;  // (query head, sampled)
-        std::vector<float> levels;     // log of each head's sum of e^score
-        float threshold = 0;
+        std::vector<float> largest;    // (query head, part), and behind a head's parts what it reads always
+        std::vector<float> sums;       // the same, of e^(score - largest)
+        std::vector<float> levels;     // log of each head's sum of e^score, and of what it reads always
+        float threshold = 0;           // -log of the budget
     };
 
     /// See AppendsKeys.
     void append(index& kept, std::size_t layer, matrix_view<const float> keys, thread_pool& pool) const;
 
     /// See SelectsKeys. All heads choose the same keys; all keys, if one of the queries is zero or not
-    /// finite.
+    /// finite. As if nothing else were read.
     void select(const index& kept, const key_query& query, std::span<key_selection> chosen,
                 scratch& s) const {
         const std::size_t parts = begin_scan(kept, query, s);
         for (std::size_t p = 0; p < parts; ++p) scan(kept, query, p, s);
-        settle(kept, query, s);
+        settle(kept, query, {}, s);
         key_selection drawn;
         for (key_selection& c : chosen) c = {};
         for (std::size_t p = 0; p < parts; ++p) {
@@ -105,20 +103,16 @@ struct sketch_sampler {
         s.count = round_up(query.limit - s.begin, 64);
         const std::size_t heads = query.q.rows;
         const std::size_t parts = (s.count + part - 1) / part;
-        // Of many keys, some suffice to find the threshold.
-        s.step = std::clamp<std::size_t>(std::bit_floor(s.count / 2048), 1, 16);
-        s.sampled = round_up(s.count, 16 * s.step) / s.step;
         s.scores.resize(std::max(s.scores.size(), heads * s.count));
-        s.sample.resize(std::max(s.sample.size(), heads * s.sampled));
-        s.largest.resize(heads * parts);
-        s.sums.resize(heads * parts);
+        s.largest.resize(heads * (parts + 1));
+        s.sums.resize(heads * (parts + 1));
+        s.levels.resize(heads);
         return parts;
     }
 
     /// Proxy logits of all heads; those of positions that are no candidates are lowest.
     void scan(const index& kept, const key_query& query, std::size_t number, scratch& s) const {
         if (!s.scored) return;
-        constexpr float lowest = -1e30F;
         const sketch_index<bits>& keys = kept.of(query.layer, query.kv_head);
         const std::size_t heads = query.q.rows;
         const std::size_t width = s.rotated.size();
@@ -138,38 +132,34 @@ struct sketch_sampler {
                            s.factors.data() + head, s.squares.data() + head, scores, level);
             }
         }
-        const std::size_t parts = s.largest.size() / heads;
+        const std::size_t sums = s.largest.size() / heads;
         for (std::size_t i = 0; i < heads; ++i) {
             float* const scores = s.scores.data() + i * s.count;
             if (number == 0) std::fill_n(scores, keys.first() - s.begin, lowest);
             if (to == s.count) std::fill(scores + (query.limit - s.begin), scores + s.count, lowest);
             const float most = NULLM_DISPATCH(level, largest_score(scores + from, to - from));
-            s.largest[i * parts + number] = most;
-            s.sums[i * parts + number] = NULLM_DISPATCH(level, sum_powers(scores + from, to - from, most));
-            float* const sample = s.sample.data() + i * s.sampled;
-            NULLM_DISPATCH(level, sample_scores(scores + from, to - from, s.step, sample + from / s.step));
+            s.largest[i * sums + number] = most;
+            s.sums[i * sums + number] = NULLM_DISPATCH(level, sum_powers(scores + from, to - from, most));
         }
     }
 
-    /// Each head's scores become logarithms of its softmax over these keys, and the threshold is set.
-    void settle(const index& kept, const key_query& query, scratch& s) const {
+    /// always[i]: the logarithm of the sum of e^logit over what head i reads in any case; none, if there is no such.
+    void settle(const index& kept, const key_query& query, std::span<const float> always, scratch& s) const {
         if (!s.scored) return;
         const std::size_t heads = query.q.rows;
-        const std::size_t parts = s.largest.size() / heads;
-        s.levels.resize(heads);
+        const std::size_t sums = s.largest.size() / heads;  // of the parts, and of what is always read
         for (std::size_t i = 0; i < heads; ++i) {
-            const float* const largest = s.largest.data() + i * parts;
-            const float most = *std::max_element(largest, largest + parts);
+            float* const largest = s.largest.data() + i * sums;
+            const bool some = !always.empty() && std::isfinite(always[i]);
+            largest[sums - 1] = some ? always[i] : lowest;
+            s.sums[i * sums + sums - 1] = some ? 1.0F : 0.0F;
+            const float most = *std::max_element(largest, largest + sums);
             const float sum =
-                NULLM_DISPATCH(level, merge_sums(largest, s.sums.data() + i * parts, parts, most));
+                NULLM_DISPATCH(level, merge_sums(largest, s.sums.data() + i * sums, sums, most));
             s.levels[i] = most + static_cast<float>(portable_log(static_cast<double>(sum)));
         }
-        score_histogram seen;
-        NULLM_DISPATCH(level, count_scores<score_histogram::bins>(heads, s.sample.data(), s.sampled,
-                                                                  s.levels.data(), s.sampled,
-                                                                  score_histogram::per_unit, seen.counts.data()));
         const std::size_t candidates = query.limit - kept.of(query.layer, query.kv_head).first();
-        s.threshold = seen.threshold(budget.of(candidates), static_cast<float>(s.step), floor);
+        s.threshold = -static_cast<float>(portable_log(static_cast<double>(budget.of(candidates))));
     }
 
     /// The part's keys that are read, and the surprisal of each.
@@ -198,6 +188,7 @@ struct sketch_sampler {
  private:
     static constexpr std::size_t piece = sketch_index<bits>::piece_positions;
     static constexpr std::size_t part = 8 * piece;
+    static constexpr float lowest = -1e30F;  // of scores: no candidate
 
     // The rotated queries in bytes; false if one has no direction.
     bool quantise(const rotation& turn, matrix_view<const float> q, scratch& s) const {
@@ -252,9 +243,11 @@ struct sketch_sampler {
         while (before != n && first + positions[before] < keys.first()) ++before;
         while (n != before && first + positions[n - 1] >= query.limit) --n;
         to.positions.resize(n - before);
-        for (std::size_t j = before; j < n; ++j)
+        to.surprisal.resize(n - before);
+        for (std::size_t j = before; j < n; ++j) {
             to.positions[j - before] = static_cast<std::uint32_t>(first) + positions[j];
-        to.surprisal.assign(u + before, u + n);
+            to.surprisal[j - before] = u[j];
+        }
     }
 };
 
