@@ -1,7 +1,7 @@
 # A tree that is built once, tested and thrown away, as tests/run.sh does, is ready sooner if the test files that
-# instantiate the same code are one translation unit, if what every test includes is precompiled, and if what is never run
-# (the benchmarks) is not optimised. Who compiles one file again and again is better off without.
-option(NULLM_BUILD_ONCE "Merge test files that share code, precompile what they include, leave benchmarks unoptimised" OFF)
+# instantiate the same code are one translation unit, if what every test includes is precompiled, and if of what is never
+# run (the benchmarks, the static tests) no code is generated. Who compiles one file again and again is better off without.
+option(NULLM_BUILD_ONCE "Merge test files that share code, precompile what they include, only check benchmarks" OFF)
 
 # Files of a room, by what they share.
 set(_unit_attention_attend concepts exact_attention key_sampler sampled_attention table_sampler)
@@ -34,4 +34,18 @@ function(nullm_test_units room)
     list(TRANSFORM ${unit} REPLACE ".+" "${room}/\\0.cpp" OUTPUT_VARIABLE sources)
     set_source_files_properties(${sources} PROPERTIES UNITY_GROUP ${unit})
   endforeach()
+endfunction()
+
+# Whether a target compiles is all that is asked of it: templates are instantiated, nothing is written.
+function(nullm_check_only target)
+  target_compile_options(${target} PRIVATE -fsyntax-only)
+endfunction()
+
+function(nullm_benchmark name)
+  if(NULLM_BUILD_ONCE)
+    add_library(${name} OBJECT ${ARGN})
+    nullm_check_only(${name})
+  else()
+    add_executable(${name} ${ARGN})
+  endif()
 endfunction()

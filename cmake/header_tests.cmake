@@ -10,5 +10,4 @@ foreach(_header ${_headers})
 endforeach()
 add_library(nullm_header_tests OBJECT ${_units})
 target_link_libraries(nullm_header_tests PRIVATE nullm_dev Eigen3::Eigen)
-# Syntax is what is asked; code generation would only take time.
-target_compile_options(nullm_header_tests PRIVATE -O0)
+nullm_check_only(nullm_header_tests)

@@ -60,16 +60,16 @@ leg release "$model" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=g++ -DNULLM
 # --all does both. Little debug information, for the same reason.
 leg sanitize "" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=g++ -DNULLM_SANITIZE=ON -DNULLM_BUILD_ONCE=ON \
     -DNULLM_TEST_REFERENCE_MODEL=OFF -DNULLM_BUILD_BENCHMARKS=OFF -DNULLM_BUILD_EXAMPLES=OFF "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1"
-# clang++ builds the README's program as a consumer does; the others are --all's.
+# The programs, the consumers and the forced instruction sets with clang++ are --all's.
 leg clang "" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=clang++ -DNULLM_BUILD_ONCE=ON -DNULLM_BUILD_BENCHMARKS=OFF \
-    -DNULLM_BUILD_EXAMPLES=OFF
+    -DNULLM_BUILD_EXAMPLES=OFF -DNULLM_TEST_QUICK=ON
 
 if [ "$all" = yes ]; then
     for level in scalar avx2 avx512; do
         say "== release, NULLM_ISA=$level"
         check release "" NULLM_ISA="$level"
     done
-    leg clang "" -DNULLM_BUILD_EXAMPLES=ON
+    leg clang "" -DNULLM_BUILD_EXAMPLES=ON -DNULLM_TEST_QUICK=OFF
     leg native "$model" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=g++ "-DCMAKE_CXX_FLAGS=-O3 -march=native" -DNULLM_BUILD_BENCHMARKS=OFF
     leg sanitize-model "$model" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER=g++ -DNULLM_SANITIZE=ON -DNULLM_BUILD_BENCHMARKS=OFF
     say "== consumers, with Conan"

@@ -112,7 +112,7 @@ struct tally {
 template <class Attention>
 class contest {
  public:
-    using model_type = nullm::llama<nullm::native_linear<nullm::i16>, Attention>;
+    using model_type = nullm::llama<nullm::native_linear<nullm::i8>, Attention>;
     using state = typename model_type::state;
 
     contest(const settings& chosen, const nullm::checkpoint& file)

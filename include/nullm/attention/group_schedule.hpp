@@ -26,13 +26,14 @@ class group_schedule {
 
     /// Attends all groups, each of which has been set. Rethrows what a job threw.
     void attend(std::span<group> groups, const source& from, const S& how, thread_pool& pool) {
-        if (unsettled_.size() < groups.size()) unsettled_ = std::vector<std::atomic<std::size_t>>(groups.size());
+        if (progress_.size() < groups.size()) progress_ = std::vector<progress>(groups.size());
         if (runs_.size() != pool.size()) runs_ = std::vector<run>(pool.size());
         jobs_.clear();
         for (std::size_t g = 0; g < groups.size(); ++g) {
             groups[g].begin(from, &how);
-            unsettled_[g].store(ScansKeys<S> ? groups[g].parts() + 1 : 0, std::memory_order_relaxed);
-            for (std::size_t p = 0; p < groups[g].parts(); ++p) jobs_.push_back({&groups[g], &unsettled_[g], p});
+            progress_[g].unsettled.store(ScansKeys<S> ? groups[g].parts() + 1 : 0, std::memory_order_relaxed);
+            progress_[g].unread.store(groups[g].parts(), std::memory_order_relaxed);
+            for (std::size_t p = 0; p < groups[g].parts(); ++p) jobs_.push_back({&groups[g], &progress_[g], p});
         }
         for (run& r : runs_) {
             r.scanned.store(0, std::memory_order_relaxed);
@@ -48,13 +49,17 @@ class group_schedule {
                 throw;
             }
         });
-        for (group& g : groups) g.count(from, g.finish(from, false));
     }
 
  private:
+    // Of a group.
+    struct alignas(cache_line) progress {
+        std::atomic<std::size_t> unsettled{0};  // parts not scanned, and 1 for settling
+        std::atomic<std::size_t> unread{0};     // parts
+    };
     struct job {
         group* of;
-        std::atomic<std::size_t>* unsettled;  // of the group: parts not scanned, and 1 for settling
+        progress* at;
         std::size_t part;
     };
     // How many of a thread's jobs have been begun.
@@ -79,9 +84,9 @@ class group_schedule {
     void scan(std::size_t thread, const source& from, const S& how) {
         each(thread, &run::scanned, [&](const job& one) {
             one.of->scan(from, &how, one.part);
-            if (one.unsettled->fetch_sub(1, std::memory_order_acq_rel) != 2) return;
+            if (one.at->unsettled.fetch_sub(1, std::memory_order_acq_rel) != 2) return;
             one.of->settle(from, &how);
-            one.unsettled->store(0, std::memory_order_release);
+            one.at->unsettled.store(0, std::memory_order_release);
         });
     }
 
@@ -89,19 +94,26 @@ class group_schedule {
         const job* chosen = nullptr;  // and not yet read
         each(thread, &run::read, [&](const job& one) {
             // Every part is being scanned or has been.
-            while (one.unsettled->load(std::memory_order_acquire) != 0) {
+            while (one.at->unsettled.load(std::memory_order_acquire) != 0) {
                 if (failed.load(std::memory_order_relaxed)) return;
                 std::this_thread::yield();
             }
             one.of->choose(from, &how, one.part);
-            if (chosen != nullptr) chosen->of->read(from, &how, chosen->part);
+            if (chosen != nullptr) finish(*chosen, from, how);
             chosen = &one;
         });
-        if (chosen != nullptr) chosen->of->read(from, &how, chosen->part);
+        if (chosen != nullptr) finish(*chosen, from, how);
+    }
+
+    // Who reads a group's last part merges them: mostly they are in his caches.
+    static void finish(const job& one, const source& from, const S& how) {
+        one.of->read(from, &how, one.part);
+        if (one.at->unread.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            one.of->count(from, one.of->finish(from, false));
     }
 
     std::vector<job> jobs_;  // a thread's lie together
-    std::vector<std::atomic<std::size_t>> unsettled_;
+    std::vector<progress> progress_;
     std::vector<run> runs_;
 };
 
