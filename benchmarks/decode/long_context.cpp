@@ -1,23 +1,19 @@
 // How near sampled attention comes to exact attention on a model's own queries, keys and values, and what it
 // reads and takes.
 //   long_context --model FILE --corpus TEXT [--depths N ...] [--rows N] [--threads N] [--seed S] [--skip N]
-//                [--only NAME ...]
+//                [--only NAME ...] [--csv FILE]
 // The text is read in documents of the model's context, attention exact. Of every depth the last rows are
 // asked again, one position at a time through all layers, each layer with keys and values of its own. Depths
 // beyond the context are documents side by side, with the queries of the last one.
 // Columns: error |o - exact| / |exact| of a head, mean and 95th percentile; share of the keys a head uses;
 // MB a position, index included; ms a position, index maintenance included; ms to build the index; its bytes
-// a key and KV head.
+// a key and KV head; share of the heads whose error is above 0.1.
 
-#include "../../examples/progress.hpp"
 #include "../support/measure.hpp"
-#include "prompts.hpp"
+#include "long_context_trace.hpp"
 
 #include <nullm/attention/lsh_attention.hpp>
 #include <nullm/attention/sketch_attention.hpp>
-#include <nullm/linear/native_linear.hpp>
-#include <nullm/model/llama.hpp>
-#include <nullm/text/tokenizer.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -25,9 +21,9 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
+#include <fstream>
 #include <functional>
-#include <map>
-#include <memory>
 #include <numeric>
 #include <span>
 #include <string>
@@ -37,140 +33,47 @@ namespace {
 
 using nullm::f16;
 using nullm::kv_cache;
-using nullm::matrix_view;
 
-struct settings {
-    std::string model;
-    std::string corpus;
-    std::vector<std::size_t> depths = {2048, 4096, 8192, 16384, 32768};
+struct settings : decode::trace_options {
+    settings() { depths = {2048, 4096, 8192, 16384, 32768}; }
     std::vector<std::string> only;
-    std::size_t rows = 24;
-    std::size_t skip = 0;
-    unsigned threads = 2;
+    std::string csv;
     std::uint64_t seed = 1;
 };
-
-/// What passed through the attention of a model: all keys and values, and the queries of some positions.
-struct trace {
-    trace(nullm::attention_shape shape_, std::size_t length)
-        : shape(shape_), cache(shape.cache, length), queries(shape.cache.layers) {}
-
-    std::size_t width() const { return shape.heads * shape.cache.head_size; }
-    /// Queries of a layer at positions depth - rows and on, of the document that ends at `depth`.
-    matrix_view<const float> q(std::size_t layer, std::size_t depth, std::size_t rows) const {
-        return {queries[layer].at(depth).data(), rows, width()};
-    }
-
-    nullm::attention_shape shape;
-    kv_cache<f16> cache;
-    std::vector<std::map<std::size_t, std::vector<float>>> queries;  // of each layer: by depth
-};
-
-/// Exact attention that keeps what it sees.
-struct tracing_attention {
-    using cache_type = f16;
-    trace* to = nullptr;
-    const std::size_t* begin = nullptr;  // where the document begins in the trace
-    std::vector<std::size_t> depths;
-    std::size_t rows = 0;
-
-    struct state {
-        state(const tracing_attention& a, const nullm::attention_shape& shape)
-            : exact(nullm::exact_attention<f16>{}, shape),
-              key(a.to->shape.cache.kv_heads * a.to->shape.cache.head_size),
-              value(key.size()) {}
-        nullm::exact_attention<f16>::state exact;
-        std::vector<float> key, value;
-    };
-
-    void attend(state& s, std::size_t layer, matrix_view<const float> q, std::size_t first,
-                const kv_cache<f16>& cache, matrix_view<float> o, nullm::thread_pool& pool) const {
-        nullm::exact_attention<f16>{}.attend(s.exact, layer, q, first, cache, o, pool);
-        const auto& shape = cache.shape();
-        if (layer == 0) to->cache.prepare(*begin + first + q.rows);
-        for (std::size_t r = 0; r < q.rows; ++r) {
-            const std::size_t p = first + r;
-            for (std::size_t h = 0; h < shape.kv_heads; ++h) {
-                const nullm::cached_key key(cache, layer, h, p);
-                const f16* value = cache.values(p / 256, layer, h) + p % 256 * cache.value_stride();
-                for (std::size_t d = 0; d < shape.head_size; ++d) {
-                    s.key[h * shape.head_size + d] = key[d];
-                    s.value[h * shape.head_size + d] = to_float(value[d]);
-                }
-            }
-            to->cache.store(layer, *begin + p, s.key, s.value);
-            for (const std::size_t depth : depths) {
-                const std::size_t last = (depth - 1) / 8192 * 8192;  // of the document that ends there
-                if (*begin != last || *begin + p + rows < depth || *begin + p >= depth) continue;
-                auto& kept = to->queries[layer][depth];
-                kept.resize(rows * to->width());
-                std::copy_n(
-                    q[r], to->width(),
-                    kept.begin() + static_cast<std::ptrdiff_t>((*begin + p + rows - depth) * to->width()));
-            }
-        }
-        if (layer + 1 == shape.layers) to->cache.commit(*begin + first + q.rows);
-    }
-};
-
-std::unique_ptr<trace> read_trace(const settings& chosen) {
-    const nullm::checkpoint file(chosen.model);
-    const auto& c = file.config();
-    const std::size_t deepest = *std::max_element(chosen.depths.begin(), chosen.depths.end());
-    const nullm::tokenizer words(file.vocabulary());
-    std::string text = decode::read_file(chosen.corpus);
-    const auto all = words.encode(std::string_view(text).substr(0, 6 * (deepest + chosen.skip)));
-    if (all.size() < deepest + chosen.skip)
-        throw nullm::error(chosen.corpus, std::to_string(deepest + chosen.skip) + " tokens",
-                           std::to_string(all.size()));
-    const auto tokens = std::span(all).subspan(chosen.skip);
-
-    auto seen = std::make_unique<trace>(
-        nullm::attention_shape{
-            .heads = c.heads,
-            .cache = {.layers = c.layers, .kv_heads = c.kv_heads, .head_size = c.head_size}},
-        deepest);
-    std::size_t begin = 0;
-    using model_type = nullm::llama<nullm::native_linear<nullm::i8>, tracing_attention>;
-    const model_type model(file, {.threads = chosen.threads},
-                           {.to = seen.get(), .begin = &begin, .depths = chosen.depths, .rows = chosen.rows});
-    for (; begin < deepest; begin += 8192) {
-        const std::size_t length = std::min<std::size_t>(8192, deepest - begin);
-        model_type::state session(model, {.threads = chosen.threads, .context = length});
-        const cli::progress shown("reading");
-        for (std::size_t at = 0; at < length; at += 512) {
-            shown.at(begin + at, deepest);
-            model.forward(session, tokens.subspan(begin + at, std::min<std::size_t>(512, length - at)), 0);
-        }
-    }
-    return seen;
-}
 
 /// One method's row.
 struct outcome {
     std::vector<double> errors;
     double share = 0, megabytes = 0, milliseconds = 0, build = 0, index_bytes = 0;
+    double refined = 0, dense = 0;  // shares of the heads
+
+    double mean_error() const {
+        return std::accumulate(errors.begin(), errors.end(), 0.0) / static_cast<double>(std::max<std::size_t>(1, errors.size()));
+    }
+    double above(double limit) const {
+        const auto n = std::count_if(errors.begin(), errors.end(), [&](double e) { return !(e <= limit); });
+        return static_cast<double>(n) / static_cast<double>(std::max<std::size_t>(1, errors.size()));
+    }
 };
 
 void print(const std::string& name, const outcome& r) {
-    double mean = 0;
-    for (const double e : r.errors)
-        mean += e / static_cast<double>(std::max<std::size_t>(1, r.errors.size()));
-    std::printf("  %-26s %7.4f %7.4f %7.2f %9.2f", name.c_str(), mean, measure::quantile(r.errors, 0.95),
+    std::printf("  %-26s %7.4f %7.4f %7.2f %9.2f", name.c_str(), r.mean_error(), measure::quantile(r.errors, 0.95),
                 100 * r.share, r.megabytes);
     if (r.milliseconds > 0) {
         std::printf(" %9.3f %9.1f %9.1f", r.milliseconds, r.build, r.index_bytes);
     } else {
         std::printf(" %9s %9s %9s", "-", "-", "-");
     }
-    std::printf("\n");
+    std::printf(" %7.2f\n", 100 * r.above(0.1));
+    if (r.refined > 0)
+        std::printf("  %-26s of the heads %.2f %% read more, %.2f %% all\n", "", 100 * r.refined, 100 * r.dense);
     std::fflush(stdout);
 }
 
 /// One depth of a trace.
 class contest {
  public:
-    contest(const settings& chosen, const trace& seen, std::size_t depth)
+    contest(const settings& chosen, const decode::trace& seen, std::size_t depth)
         : chosen_(chosen), trace_(seen), depth_(depth), pool_(chosen.threads) {
         exact_.resize(seen.shape.cache.layers);
         for (auto& layer : exact_) layer.resize(chosen.rows * seen.width());
@@ -179,12 +82,12 @@ class contest {
     /// Every method's errors are against what this one gives.
     void set_exact(const std::string& name) {
         const outcome r = run(nullm::exact_attention<f16>{}, true);
-        print(name, r);
+        report(name, r);
     }
 
     template <class A>
     void enter(const std::string& name, const A& attention) {
-        if (wanted(name)) print(name, run(attention, false));
+        if (wanted(name)) report(name, run(attention, false));
     }
 
     /// What an oracle that knows the scores gives: of each head's keys, sinks and window aside, those `keep`
@@ -249,10 +152,20 @@ class contest {
         }
         r.share /= static_cast<double>(r.errors.size());
         r.megabytes /= static_cast<double>(chosen_.rows);
-        print(name, r);
+        report(name, r);
     }
 
  private:
+    void report(const std::string& name, const outcome& r) const {
+        print(name, r);
+        if (chosen_.csv.empty()) return;
+        const bool empty = !std::filesystem::exists(chosen_.csv) || std::filesystem::file_size(chosen_.csv) == 0;
+        std::ofstream out(chosen_.csv, std::ios::app);
+        if (empty) out << "depth,method,error,p95,keys,megabytes,milliseconds,index_bytes\n";
+        out << depth_ << ",\"" << name << "\"," << r.mean_error() << ',' << measure::quantile(r.errors, 0.95) << ','
+            << r.share << ',' << r.megabytes << ',' << r.milliseconds << ',' << r.index_bytes << '\n';
+        if (!out.flush()) throw nullm::error(chosen_.csv, "a file that can be written", "none");
+    }
     bool wanted(const std::string& name) const {
         return chosen_.only.empty() ||
                std::any_of(chosen_.only.begin(), chosen_.only.end(),
@@ -335,6 +248,8 @@ class contest {
         if constexpr (nullm::CountsKeys<A>) {
             const auto counts = attention.counts(state);
             r.share = counts.share_read();
+            r.refined = static_cast<double>(counts.refined) / static_cast<double>(counts.queries);
+            r.dense = static_cast<double>(counts.dense) / static_cast<double>(counts.queries);
             r.index_bytes =
                 static_cast<double>(attention.index(state).bytes()) / keys / static_cast<double>(depth_);
             r.megabytes = static_cast<double>(counts.rows) / static_cast<double>(rows) *
@@ -355,7 +270,7 @@ class contest {
     }
 
     const settings& chosen_;
-    const trace& trace_;
+    const decode::trace& trace_;
     std::size_t depth_;
     nullm::thread_pool pool_;
     std::vector<std::vector<float>> exact_;  // of each layer
@@ -382,10 +297,10 @@ nullm::lsh_attention<shape> tables(const settings& chosen) {
     return {.sampler = {.seed = chosen.seed}, .dense_every = 0};
 }
 
-void compare(const settings& chosen, const trace& seen, std::size_t depth) {
+void compare(const settings& chosen, const decode::trace& seen, std::size_t depth) {
     contest all(chosen, seen, depth);
-    std::printf("depth %zu, %zu positions\n  %-26s %7s %7s %7s %9s %9s %9s %9s\n", depth, chosen.rows, "",
-                "error", "p95", "keys %", "MB", "ms", "build ms", "B a key");
+    std::printf("depth %zu, %zu positions\n  %-26s %7s %7s %7s %9s %9s %9s %9s %7s\n", depth, chosen.rows, "",
+                "error", "p95", "keys %", "MB", "ms", "build ms", "B a key", "> .1 %");
     all.set_exact("exact");
     all.enter_oracle("sparse V, e^-9", true, [](std::span<const double> scores, std::vector<char>& kept) {
         for (std::size_t p = 0; p < scores.size(); ++p) kept[p] = scores[p] > -9 ? 1 : 0;
@@ -398,13 +313,16 @@ void compare(const settings& chosen, const trace& seen, std::size_t depth) {
     all.enter("tables (10, 150)", tables<nullm::lsh_shape{10, 150}>(chosen));
     all.enter("tables (9, 120)", tables<nullm::lsh_shape{9, 120}>(chosen));
     all.enter("tables (8, 75)", tables<nullm::lsh_shape{8, 75}>(chosen));
-    for (const float share : {0.04F, 0.08F, 0.12F, 0.16F}) {
+    for (const float share : {0.04F, 0.08F, 0.12F, 0.24F}) {
         char name[40];
         std::snprintf(name, sizeof name, " bits, %.0f %%", 100 * static_cast<double>(share));
         all.enter("sketch 1" + std::string(name), sketch<1>(chosen, share));
         all.enter("sketch 2" + std::string(name), sketch<2>(chosen, share));
         all.enter("sketch 4" + std::string(name), sketch<4>(chosen, share));
     }
+    auto certified = sketch<2>(chosen, nullm::key_budget{}.share);
+    certified.error_limit = 0.1F;
+    all.enter("sketch 2 bits, limit 0.1", certified);
 }
 
 }  // namespace
@@ -422,10 +340,11 @@ int main(int argc, char** argv) {
         ->type_name("N");
     app.add_option("--skip", chosen.skip, "tokens of the text left out at its beginning")->type_name("N");
     app.add_option("--threads", chosen.threads, "of attention")->type_name("N");
+    app.add_option("--csv", chosen.csv, "file the rows are appended to, for plots.py")->type_name("FILE");
     app.add_option("--seed", chosen.seed, "of the samplers")->type_name("S");
     try {
         app.parse(argc, argv);
-        const auto seen = read_trace(chosen);
+        const auto seen = decode::read_trace(chosen);
         for (const std::size_t depth : chosen.depths) compare(chosen, *seen, depth);
     } catch (const CLI::ParseError& wrong) {
         return app.exit(wrong);

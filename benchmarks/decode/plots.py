@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Plots of a run: plots.py FOLDER [OUT]. Reads what gate_quality and dense_vs_gated --save left in FOLDER (curve.csv,
-raster.csv, reader.jsonl; what is not there is not drawn) and writes coverage.png, raster.png and skip.png to OUT."""
+"""Plots of a run: plots.py FOLDER [OUT]. Reads what gate_quality, dense_vs_gated --save and long_context --csv left in
+FOLDER (curve.csv, raster.csv, reader.jsonl, frontier.csv; what is not there is not drawn) and writes coverage.png,
+raster.png, skip.png and frontier.png to OUT."""
 
 import csv
 import io
@@ -149,6 +150,32 @@ def skip(curve, reader, pyplot):
     return figure
 
 
+def frontier(path, pyplot):
+    """Error over bytes read, and over time, of every method at the last depth of frontier.csv."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file)]
+    depth = rows[-1]["depth"]
+    rows = [row for row in rows if row["depth"] == depth]
+    kinds = (("sketch 1 bit", "sketch, 1 bit", "#b48ead", "o-"), ("sketch 2 bits", "sketch, 2 bits", BLUE, "o-"),
+             ("sketch 4 bits", "sketch, 4 bits", GREEN, "o-"), ("tables", "hash tables (MagicPIG)", RED, "s"),
+             ("top-k", "top-k of exact scores (oracle)", GREY, "^"), ("sparse V", "sparse V", ORANGE, "D"))
+    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+    exact = next(row for row in rows if row["method"] == "exact")
+    for axes, column, label in ((panels[0], "megabytes", "MB read a position"), (panels[1], "milliseconds", "ms a position")):
+        for start, name, colour, mark in kinds:
+            found = [row for row in rows if row["method"].replace("sketch 1 bits", "sketch 1 bit").startswith(start)
+                     and "limit" not in row["method"]]
+            points = sorted((float(row[column]), float(row["error"])) for row in found if float(row[column]) > 0)
+            if points:
+                axes.plot(*zip(*points), mark, color=colour, label=name, markersize=5, linewidth=1.2)
+        axes.axvline(float(exact[column]), color="#202020", linewidth=1, linestyle=":", label="exact attention")
+        axes.set_yscale("log")
+        axes.set_xscale("log")
+        tidy(axes, label, "mean error of a head" if column == "megabytes" else "", f"Depth {depth}, all layers")
+    panels[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
 def save(figure, path):
     """A PNG of 96 colours: a third of the size, and no eye tells them apart here."""
     from PIL import Image
@@ -175,6 +202,8 @@ def main(folder, out):
         drawn["skip.png"] = skip(curve, reader, pyplot)
     if (folder / "raster.csv").exists():
         drawn["raster.png"] = raster(folder / "raster.csv", pyplot)
+    if (folder / "frontier.csv").exists():
+        drawn["frontier.png"] = frontier(folder / "frontier.csv", pyplot)
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         save(figure, out / name)
