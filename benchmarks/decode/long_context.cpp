@@ -48,7 +48,8 @@ struct outcome {
     double refined = 0, dense = 0;  // shares of the heads
 
     double mean_error() const {
-        return std::accumulate(errors.begin(), errors.end(), 0.0) / static_cast<double>(std::max<std::size_t>(1, errors.size()));
+        return std::accumulate(errors.begin(), errors.end(), 0.0) /
+               static_cast<double>(std::max<std::size_t>(1, errors.size()));
     }
     double above(double limit) const {
         const auto n = std::count_if(errors.begin(), errors.end(), [&](double e) { return !(e <= limit); });
@@ -57,8 +58,8 @@ struct outcome {
 };
 
 void print(const std::string& name, const outcome& r) {
-    std::printf("  %-26s %7.4f %7.4f %7.2f %9.2f", name.c_str(), r.mean_error(), measure::quantile(r.errors, 0.95),
-                100 * r.share, r.megabytes);
+    std::printf("  %-26s %7.4f %7.4f %7.2f %9.2f", name.c_str(), r.mean_error(),
+                measure::quantile(r.errors, 0.95), 100 * r.share, r.megabytes);
     if (r.milliseconds > 0) {
         std::printf(" %9.3f %9.1f %9.1f", r.milliseconds, r.build, r.index_bytes);
     } else {
@@ -66,7 +67,8 @@ void print(const std::string& name, const outcome& r) {
     }
     std::printf(" %7.2f\n", 100 * r.above(0.1));
     if (r.refined > 0)
-        std::printf("  %-26s of the heads %.2f %% read more, %.2f %% all\n", "", 100 * r.refined, 100 * r.dense);
+        std::printf("  %-26s of the heads %.2f %% read more, %.2f %% all\n", "", 100 * r.refined,
+                    100 * r.dense);
     std::fflush(stdout);
 }
 
@@ -159,11 +161,12 @@ class contest {
     void report(const std::string& name, const outcome& r) const {
         print(name, r);
         if (chosen_.csv.empty()) return;
-        const bool empty = !std::filesystem::exists(chosen_.csv) || std::filesystem::file_size(chosen_.csv) == 0;
+        const bool empty =
+            !std::filesystem::exists(chosen_.csv) || std::filesystem::file_size(chosen_.csv) == 0;
         std::ofstream out(chosen_.csv, std::ios::app);
         if (empty) out << "depth,method,error,p95,keys,megabytes,milliseconds,index_bytes\n";
-        out << depth_ << ",\"" << name << "\"," << r.mean_error() << ',' << measure::quantile(r.errors, 0.95) << ','
-            << r.share << ',' << r.megabytes << ',' << r.milliseconds << ',' << r.index_bytes << '\n';
+        out << depth_ << ",\"" << name << "\"," << r.mean_error() << ',' << measure::quantile(r.errors, 0.95)
+            << ',' << r.share << ',' << r.megabytes << ',' << r.milliseconds << ',' << r.index_bytes << '\n';
         if (!out.flush()) throw nullm::error(chosen_.csv, "a file that can be written", "none");
     }
     bool wanted(const std::string& name) const {

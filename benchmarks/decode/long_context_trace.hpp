@@ -55,7 +55,8 @@ struct tracing_attention {
     };
 
     void attend(state& s, std::size_t layer, nullm::matrix_view<const float> q, std::size_t first,
-                const nullm::kv_cache<nullm::f16>& cache, nullm::matrix_view<float> o, nullm::thread_pool& pool) const {
+                const nullm::kv_cache<nullm::f16>& cache, nullm::matrix_view<float> o,
+                nullm::thread_pool& pool) const {
         nullm::exact_attention<nullm::f16>{}.attend(s.exact, layer, q, first, cache, o, pool);
         const auto& shape = cache.shape();
         if (layer == 0) to->cache.prepare(*begin + first + q.rows);
@@ -94,8 +95,8 @@ struct trace_options {
     unsigned threads = 2;
 };
 
-/// Reads the corpus up to the largest depth, in documents of 8192 tokens. Throws nullm::error for a corpus that is too
-/// short.
+/// Reads the corpus up to the largest depth, in documents of 8192 tokens. Throws nullm::error for a corpus
+/// that is too short.
 inline std::unique_ptr<trace> read_trace(const trace_options& chosen) {
     const nullm::checkpoint file(chosen.model);
     const auto& c = file.config();

@@ -1,13 +1,14 @@
 // Whether attention that samples finds what exact attention finds: pass keys hidden in real text.
 //   retrieval --model FILE --corpus TEXT [--lengths N ...] [--cases N] [--seed S] [--threads N] [--tables]
-// A haystack is running text of the corpus, read by exact attention; questions behind it are answered twice from
-// the same cache, by exact attention and by sampled attention in the layers that sample (from the question's
-// first token on). Right: the five digits that greedy decoding writes are the key's.
-//   pass key    one key in the haystack, at a tenth, two tenths, ... of its depth; the text before it is read once
+// A haystack is running text of the corpus, read by exact attention; questions behind it are answered twice
+// from the same cache, by exact attention and by sampled attention in the layers that sample (from the
+// question's first token on). Right: the five digits that greedy decoding writes are the key's.
+//   pass key    one key in the haystack, at a tenth, two tenths, ... of its depth; the text before it is read
+//   once
 //               for all of these
 //   multi-key   ten keys of ten names in one haystack, each asked for
-// Prints, for each length and task: cases; how many each attention got right; how often only one of them did; how
-// often they wrote the same digits; the share of the candidate keys that a sampled head used.
+// Prints, for each length and task: cases; how many each attention got right; how often only one of them did;
+// how often they wrote the same digits; the share of the candidate keys that a sampled head used.
 
 #include "../../examples/progress.hpp"
 #include "prompts.hpp"
@@ -46,17 +47,17 @@ struct settings {
 };
 
 constexpr std::size_t keys_of_a_haystack = 10;
-constexpr const char* names[] = {"Adams",  "Baker",  "Carter", "Dawson", "Evans",  "Fisher", "Grant",
+constexpr const char* names[] = {"Adams",  "Baker",  "Carter", "Dawson", "Evans",   "Fisher", "Grant",
                                  "Harris", "Irving", "Jensen", "Keller", "Lambert", "Mason",  "Norton",
-                                 "Oliver", "Parker", "Quincy", "Rogers", "Sawyer", "Turner"};
+                                 "Oliver", "Parker", "Quincy", "Rogers", "Sawyer",  "Turner"};
 
 struct needle {
     std::string name;
     std::string digits;
 
     std::string sentence() const {
-        return " The pass key of " + name + " is " + digits + ". Remember it: " + digits + " is the pass key of " + name +
-               ".\n";
+        return " The pass key of " + name + " is " + digits + ". Remember it: " + digits +
+               " is the pass key of " + name + ".\n";
     }
     std::string question() const {
         return "\n\n What is the pass key of " + name + "? The pass key of " + name + " is";
@@ -134,7 +135,8 @@ class contest {
     }
 
  private:
-    void hide_one(std::size_t length, hay& corpus, std::mt19937_64& random, state& exact, state& sampled, tally& to) {
+    void hide_one(std::size_t length, hay& corpus, std::mt19937_64& random, state& exact, state& sampled,
+                  tally& to) {
         const auto needles = make_needles(random);
         const auto lines = corpus.next(length);
         model_.truncate(exact, 0);
@@ -151,7 +153,8 @@ class contest {
             model_.forward(exact, more, 0);
             const auto before = model_.save(exact);
             token_list rest = words_.encode(needles[i].sentence());
-            for (std::size_t l = line; l < lines.size(); ++l) rest.insert(rest.end(), lines[l].begin(), lines[l].end());
+            for (std::size_t l = line; l < lines.size(); ++l)
+                rest.insert(rest.end(), lines[l].begin(), lines[l].end());
             rest.resize(length - model_.length(exact));  // cut at the haystack's length
             model_.forward(exact, rest, 0);
             ask(needles[i], length, exact, sampled, to);
@@ -214,8 +217,9 @@ class contest {
         const auto percent = [&](std::size_t n) {
             return 100 * static_cast<double>(n) / static_cast<double>(t.cases);
         };
-        std::printf("%6zu  %-9s %6zu %9.1f %9.1f %11zu %13zu %9.1f %8.1f\n", length, task, t.cases, percent(t.exact),
-                    percent(t.sampled), t.exact_only, t.sampled_only, percent(t.same), 100 * share);
+        std::printf("%6zu  %-9s %6zu %9.1f %9.1f %11zu %13zu %9.1f %8.1f\n", length, task, t.cases,
+                    percent(t.exact), percent(t.sampled), t.exact_only, t.sampled_only, percent(t.same),
+                    100 * share);
         std::fflush(stdout);
     }
 
@@ -228,8 +232,8 @@ template <class Attention>
 void run(const settings& chosen, const char* name) {
     const nullm::checkpoint file(chosen.model);
     contest<Attention> all(chosen, file);
-    std::printf("%s\n%6s  %-9s %6s %9s %9s %11s %13s %9s %8s\n", name, "length", "task", "cases", "exact %", "sampled %",
-                "exact only", "sampled only", "same %", "keys %");
+    std::printf("%s\n%6s  %-9s %6s %9s %9s %11s %13s %9s %8s\n", name, "length", "task", "cases", "exact %",
+                "sampled %", "exact only", "sampled only", "same %", "keys %");
     for (const std::size_t length : chosen.lengths) all.run(length);
 }
 
@@ -240,8 +244,12 @@ int main(int argc, char** argv) {
     CLI::App app("Retrieval from long texts by exact and by sampled attention.", "retrieval");
     app.add_option("--model", chosen.model, "GGUF file")->required()->type_name("FILE");
     app.add_option("--corpus", chosen.corpus, "a long text")->required()->type_name("FILE");
-    app.add_option("--lengths", chosen.lengths, "tokens of a haystack")->check(CLI::Range(1280, 1 << 20))->type_name("N");
-    app.add_option("--cases", chosen.cases, "of each task and length")->check(CLI::Range(1, 100000))->type_name("N");
+    app.add_option("--lengths", chosen.lengths, "tokens of a haystack")
+        ->check(CLI::Range(1280, 1 << 20))
+        ->type_name("N");
+    app.add_option("--cases", chosen.cases, "of each task and length")
+        ->check(CLI::Range(1, 100000))
+        ->type_name("N");
     app.add_option("--seed", chosen.seed, "of names and keys")->type_name("S");
     app.add_option("--threads", chosen.threads, "0: one per core")->type_name("N");
     app.add_flag("--tables", chosen.tables, "sample by hash tables (10, 150), not by sketches");

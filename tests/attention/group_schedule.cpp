@@ -27,7 +27,8 @@ struct failing_sampler : nullm::sketch_sampler<2> {
         if (fails == step::scan && number == part) throw std::runtime_error("scan");
         nullm::sketch_sampler<2>::scan(kept, query, number, s);
     }
-    void settle(const index& kept, const nullm::key_query& query, std::span<const float> always, scratch& s) const {
+    void settle(const index& kept, const nullm::key_query& query, std::span<const float> always,
+                scratch& s) const {
         if (fails == step::settle) throw std::runtime_error("settle");
         nullm::sketch_sampler<2>::settle(kept, query, always, s);
     }
@@ -46,12 +47,14 @@ struct fixture {
         p.store(cache, 0, positions);
         cache.commit(positions);
     }
-    std::vector<float> attend(const nullm::sampled_attention<failing_sampler, float>& attention, unsigned threads) {
+    std::vector<float> attend(const nullm::sampled_attention<failing_sampler, float>& attention,
+                              unsigned threads) {
         nullm::thread_pool pool(threads);
         typename nullm::sampled_attention<failing_sampler, float>::state state(
             attention, {.heads = p.heads, .cache = p.cache_shape(1), .sample_from = positions - 1});
         std::vector<float> o(p.width());
-        attention.attend(state, 0, p.rows(positions - 1, 1), positions - 1, cache, {o.data(), 1, o.size()}, pool);
+        attention.attend(state, 0, p.rows(positions - 1, 1), positions - 1, cache, {o.data(), 1, o.size()},
+                         pool);
         return o;
     }
 };
@@ -68,16 +71,19 @@ TEST_CASE("more threads than parts, or than groups, give the bits of one", "[att
     }
 }
 
-TEST_CASE("what a scheduled job throws reaches the caller, and nobody waits for what will not come", "[attention]") {
+TEST_CASE("what a scheduled job throws reaches the caller, and nobody waits for what will not come",
+          "[attention]") {
     fixture f;
     for (const step fails : {step::scan, step::settle, step::draw}) {
         for (const std::size_t part : {0U, 2U}) {
             for (const unsigned threads : {2U, 5U}) {
-                INFO("step " << static_cast<int>(fails) << ", part " << part << ", " << threads << " threads");
+                INFO("step " << static_cast<int>(fails) << ", part " << part << ", " << threads
+                             << " threads");
                 nullm::sampled_attention<failing_sampler, float> attention{.sampler = {}, .dense_every = 0};
                 attention.sampler.fails = fails;
                 attention.sampler.part = part;
-                for (int run = 0; run < 5; ++run) CHECK_THROWS_AS(f.attend(attention, threads), std::runtime_error);
+                for (int run = 0; run < 5; ++run)
+                    CHECK_THROWS_AS(f.attend(attention, threads), std::runtime_error);
             }
         }
     }

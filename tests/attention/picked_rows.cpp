@@ -16,7 +16,11 @@ using nullm_test::clustered_keys;
 // Part results of some heads.
 struct results {
     results(std::size_t heads, std::size_t parts, std::size_t stride_)
-        : count(parts), stride(stride_), maximum(heads * parts), total(heads * parts), square(heads * parts),
+        : count(parts),
+          stride(stride_),
+          maximum(heads * parts),
+          total(heads * parts),
+          square(heads * parts),
           values(heads * parts * stride_) {}
     nullm::attention_part at(std::size_t head, std::size_t part) {
         const std::size_t slot = head * count + part;
@@ -33,10 +37,9 @@ std::vector<float> attend(const clustered_keys& p, bool in_rows, const std::vect
     nullm::kv_cache<float> cache(p.cache_shape(1), p.length, {in_rows});
     p.store(cache, 0, p.length);
     cache.commit(p.length);
-    const nullm::key_query query{
-        .position = p.length - 1,
-        .limit = p.length,
-        .q = {p.rows(p.length - 1, 1).data, p.heads, p.head_size}};
+    const nullm::key_query query{.position = p.length - 1,
+                                 .limit = p.length,
+                                 .q = {p.rows(p.length - 1, 1).data, p.heads, p.head_size}};
     results made(p.heads, parts, cache.value_stride());
     nullm::picked_rows<float> rows;
     for (std::size_t part = 0; part < parts; ++part) {
@@ -57,11 +60,11 @@ std::vector<float> attend(const clustered_keys& p, bool in_rows, const std::vect
     for (std::size_t i = 0; i < p.heads; ++i) {
         float total = 0;
         float square = 0;
-        NULLM_DISPATCH(level, merge_picked(parts, &made.maximum[i * parts], &made.total[i * parts],
-                                           &made.square[i * parts],
-                                           made.values.data() + i * parts * made.stride, made.stride,
-                                           p.head_size, o.data() + i * p.head_size, factor.data(), total,
-                                           square));
+        NULLM_DISPATCH(
+            level,
+            merge_picked(parts, &made.maximum[i * parts], &made.total[i * parts], &made.square[i * parts],
+                         made.values.data() + i * parts * made.stride, made.stride, p.head_size,
+                         o.data() + i * p.head_size, factor.data(), total, square));
         CHECK(total >= 1);
         CHECK(square <= total * total * 1.0001F);
     }
@@ -91,7 +94,8 @@ std::vector<double> expected(const clustered_keys& p, const std::vector<std::uin
 
 }  // namespace
 
-TEST_CASE("picked keys are attended to under their surprisal, the parts of a choice as the whole", "[attention]") {
+TEST_CASE("picked keys are attended to under their surprisal, the parts of a choice as the whole",
+          "[attention]") {
     const clustered_keys p(3, 1, 20, 700);
     std::vector<std::uint32_t> positions;
     std::vector<float> surprisal;
@@ -141,7 +145,8 @@ TEST_CASE("the logarithm of what some rows weigh together is right to a float's 
                 double sum = 0;
                 for (std::size_t j = 0; j < count; ++j)
                     sum += std::exp(static_cast<double>(rows.dots(i)[j]) / std::sqrt(20.0));
-                CHECK(static_cast<double>(rows.log_sum(i, level)) == Approx(std::log(sum)).epsilon(1e-6).margin(1e-6));
+                CHECK(static_cast<double>(rows.log_sum(i, level)) ==
+                      Approx(std::log(sum)).epsilon(1e-6).margin(1e-6));
                 CHECK(rows.log_sum(i, level) == rows.log_sum(i, isa::scalar));
             }
         }

@@ -25,7 +25,8 @@ std::vector<float> outputs(const A& attention, const clustered_keys& p, std::siz
     auto cache = nullm::make_cache(attention, p.cache_shape(1), depth);
     p.store(cache, 0, depth);
     cache.commit(depth);
-    typename A::state state(attention, {.heads = p.heads, .cache = p.cache_shape(1), .sample_from = depth - asked});
+    typename A::state state(attention,
+                            {.heads = p.heads, .cache = p.cache_shape(1), .sample_from = depth - asked});
     std::vector<float> o(asked * p.width());
     for (std::size_t i = 0; i < asked; i += batch) {
         attention.attend(state, 0, p.rows(depth - asked + i, batch), depth - asked + i, cache,
@@ -56,10 +57,10 @@ void check_any_threads(const A& attention, const clustered_keys& p) {
 TEST_CASE("a group whose parts threads share out gives the bits and counts of one thread", "[attention]") {
     const clustered_keys p(6, 2, 16, depth);
     check_any_threads(nullm::sketch_attention<2, float>{.sampler = {.seed = 3}, .dense_every = 0}, p);
-    check_any_threads(nullm::sketch_attention<1, float>{
-        .sampler = {.seed = 3}, .dense_every = 0, .error_limit = 0.05F}, p);
-    check_any_threads(nullm::lsh_attention<nullm::lsh_shape{6, 20}, float>{.sampler = {.seed = 3}, .dense_every = 0},
-                      p);
+    check_any_threads(
+        nullm::sketch_attention<1, float>{.sampler = {.seed = 3}, .dense_every = 0, .error_limit = 0.05F}, p);
+    check_any_threads(
+        nullm::lsh_attention<nullm::lsh_shape{6, 20}, float>{.sampler = {.seed = 3}, .dense_every = 0}, p);
 }
 
 TEST_CASE("what the parts of a scan draw is what select() chooses", "[attention]") {
@@ -68,7 +69,8 @@ TEST_CASE("what the parts of a scan draw is what select() chooses", "[attention]
     nullm::thread_pool pool(1);
     nullm::sketch_sampler<2>::index index(sampler, {.heads = 3, .cache = p.cache_shape(1)}, 4);
     sampler.append(index, 0, {p.k.data() + 4 * 16, depth - 4, 16}, pool);
-    const nullm::key_query query{.position = depth - 1, .limit = depth - 64, .q = {p.rows(depth - 1, 1).data, 3, 16}};
+    const nullm::key_query query{
+        .position = depth - 1, .limit = depth - 64, .q = {p.rows(depth - 1, 1).data, 3, 16}};
     nullm::sketch_sampler<2>::scratch scratch;
     std::vector<nullm::key_selection> whole(3);
     sampler.select(index, query, whole, scratch);

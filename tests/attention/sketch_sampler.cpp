@@ -260,7 +260,8 @@ TEST_CASE("sketches choose keys without direction always, and queries without on
     }
 }
 
-TEST_CASE("a head that cannot tell its keys apart reads the budget, less what it reads in any case", "[attention]") {
+TEST_CASE("a head that cannot tell its keys apart reads the budget, less what it reads in any case",
+          "[attention]") {
     constexpr std::size_t n = 4000;
     nullm::thread_pool pool(1);
     const cloud all(n, 1, 31);

@@ -13,11 +13,12 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// Shares the parts of some groups out to threads. A layer of a small model has three groups of a few parts: threads
-/// that met after each phase would wait as long as they work. So a thread goes from scanning its parts to reading
-/// them, whose groups have mostly been settled by then; and it chooses from another part between choosing and
-/// reading, so that the rows it asked for are there. Its parts are the same in every layer - what it wrote lies in
-/// its caches - but for those it takes over from a thread that is late. Who did what never shows in the results.
+/// Shares the parts of some groups out to threads. A layer of a small model has three groups of a few parts:
+/// threads that met after each phase would wait as long as they work. So a thread goes from scanning its
+/// parts to reading them, whose groups have mostly been settled by then; and it chooses from another part
+/// between choosing and reading, so that the rows it asked for are there. Its parts are the same in every
+/// layer - what it wrote lies in its caches - but for those it takes over from a thread that is late. Who did
+/// what never shows in the results.
 template <KeySampler S, CacheElement T>
 class group_schedule {
  public:
@@ -33,7 +34,8 @@ class group_schedule {
             groups[g].begin(from, &how);
             progress_[g].unsettled.store(ScansKeys<S> ? groups[g].parts() + 1 : 0, std::memory_order_relaxed);
             progress_[g].unread.store(groups[g].parts(), std::memory_order_relaxed);
-            for (std::size_t p = 0; p < groups[g].parts(); ++p) jobs_.push_back({&groups[g], &progress_[g], p});
+            for (std::size_t p = 0; p < groups[g].parts(); ++p)
+                jobs_.push_back({&groups[g], &progress_[g], p});
         }
         for (run& r : runs_) {
             r.scanned.store(0, std::memory_order_relaxed);

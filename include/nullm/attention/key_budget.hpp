@@ -9,10 +9,10 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// Keys read for a head whose whole weight is spread evenly over those that may be chosen: a share of them, and
-/// never fewer than some. A head that has its weight on sinks, window or a few keys reads fewer. The error of a sum
-/// falls with the root of the number of keys read, whatever share of all they are; so beyond `linear_until` keys
-/// the number grows with the root of theirs.
+/// Keys read for a head whose whole weight is spread evenly over those that may be chosen: a share of them,
+/// and never fewer than some. A head that has its weight on sinks, window or a few keys reads fewer. The
+/// error of a sum falls with the root of the number of keys read, whatever share of all they are; so beyond
+/// `linear_until` keys the number grows with the root of theirs.
 struct key_budget {
     float share = 0.12F;
     std::size_t least = 128;

@@ -2,8 +2,8 @@
 
 namespace nullm::inline NULLM_ABI::NULLM_ISA {
 
-/// out = key - mean over `size` elements, where key reaches to the next multiple of 16; the square lengths of out
-/// and of the mean.
+/// out = key - mean over `size` elements, where key reaches to the next multiple of 16; the square lengths of
+/// out and of the mean.
 template <class T>
 void centre_key(const T* key, const float* mean, std::size_t size, float* out, float& square,
                 float& mean_square) {

@@ -76,22 +76,21 @@ concept SelectsKeys = requires(const S sampler, const typename S::index& index, 
 /// dots[j] is the product of the query with the centred key at chosen.positions[j]. Selections of different
 /// rows or parts may be weighed from different threads.
 template <class S>
-concept WeighsKeys =
-    requires(const S sampler, const typename S::index& index, const key_query& query, std::size_t row,
-             std::span<const float> dots, const typename S::scratch& scratch, key_selection& chosen) {
+concept WeighsKeys = requires(const S sampler, const typename S::index& index, const key_query& query,
+                              std::size_t row, std::span<const float> dots,
+                              const typename S::scratch& scratch, key_selection& chosen) {
     { sampler.weigh(index, query, row, dots, scratch, chosen) } -> std::same_as<void>;
 };
 
 /// Chooses in parts, each a range of positions, which threads share out: begin_scan(index, query, scratch)
-/// tells how many; scan(index, query, part, scratch) of each; settle(index, query, always, scratch), with each
-/// row's logarithm of the sum of e^logit over the keys it reads in any case; and then
-/// draw(index, query, part, scratch, chosen) of each writes which of that part's keys are read, by all rows of
-/// the query, and their surprisal. Together they are select() and weigh(). Optional.
+/// tells how many; scan(index, query, part, scratch) of each; settle(index, query, always, scratch), with
+/// each row's logarithm of the sum of e^logit over the keys it reads in any case; and then draw(index, query,
+/// part, scratch, chosen) of each writes which of that part's keys are read, by all rows of the query, and
+/// their surprisal. Together they are select() and weigh(). Optional.
 template <class S>
-concept ScansKeys =
-    requires(const S sampler, const typename S::index& index, const key_query& query, std::size_t part,
-             std::span<const float> always, key_selection& chosen, typename S::scratch& scratch,
-             const typename S::scratch& settled) {
+concept ScansKeys = requires(const S sampler, const typename S::index& index, const key_query& query,
+                             std::size_t part, std::span<const float> always, key_selection& chosen,
+                             typename S::scratch& scratch, const typename S::scratch& settled) {
     { sampler.begin_scan(index, query, scratch) } -> std::same_as<std::size_t>;
     { sampler.scan(index, query, part, scratch) } -> std::same_as<void>;
     { sampler.settle(index, query, always, scratch) } -> std::same_as<void>;

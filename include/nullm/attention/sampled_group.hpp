@@ -18,11 +18,11 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// A group and the memory it takes to attend it. What it reads comes in parts: of what is chosen, one for each
-/// part of the sampler's scan (ScansKeys), or a single one; the last part are sinks and window. Parts are cut by
-/// positions and merged in order, so the result does not depend on who read which. In this order: set(), begin(),
-/// scan() of each part, settle(), choose() of each, read() of each - parts from different threads, if one likes -
-/// and finish(); attend() is the last six.
+/// A group and the memory it takes to attend it. What it reads comes in parts: of what is chosen, one for
+/// each part of the sampler's scan (ScansKeys), or a single one; the last part are sinks and window. Parts
+/// are cut by positions and merged in order, so the result does not depend on who read which. In this order:
+/// set(), begin(), scan() of each part, settle(), choose() of each, read() of each - parts from different
+/// threads, if one likes - and finish(); attend() is the last six.
 template <KeySampler S, CacheElement T>
 class sampled_group {
  public:
@@ -72,8 +72,10 @@ class sampled_group {
                 tile& t = p.tiles[k];
                 t.rows.dot(from.level);
                 for (std::size_t i = 0; i < t.rows.heads(); ++i) {
-                    const float shift = mean_product(from, t, i) / std::sqrt(static_cast<float>(query_.q.cols));
-                    always_[t.first + i] = t.rows.log_sum(i, from.level) - shift;  // as the sampler has its logits
+                    const float shift =
+                        mean_product(from, t, i) / std::sqrt(static_cast<float>(query_.q.cols));
+                    always_[t.first + i] =
+                        t.rows.log_sum(i, from.level) - shift;  // as the sampler has its logits
                 }
             }
         }
@@ -111,8 +113,8 @@ class sampled_group {
         }
     }
 
-    /// Writes the outputs. Returns the largest estimated relative error of a head (sampled_attention.hpp has the
-    /// formula), 0 where none is asked for.
+    /// Writes the outputs. Returns the largest estimated relative error of a head (sampled_attention.hpp has
+    /// the formula), 0 where none is asked for.
     float finish(const source& from, bool estimate) {
         const std::size_t stride = from.cache.value_stride();
         const std::size_t size = query_.q.cols;
@@ -267,14 +269,14 @@ class sampled_group {
     float* out_ = nullptr;
     typename S::scratch scratch_;
     std::vector<part> parts_;
-    std::size_t used_ = 0;           // of the parts
-    std::vector<float> maximum_;     // (query head, part), as what follows: see attention_part
+    std::size_t used_ = 0;        // of the parts
+    std::vector<float> maximum_;  // (query head, part), as what follows: see attention_part
     std::vector<float> total_;
     std::vector<float> square_;
-    std::vector<float> factor_;      // e^(own maximum - that of all parts)
-    aligned_vector<float> values_;   // (query head, part, value stride)
-    std::vector<float> always_;      // of each query head: log of the last part's sum of e^logit
-    std::uint64_t effective_ = 0;    // keys, of all heads
+    std::vector<float> factor_;     // e^(own maximum - that of all parts)
+    aligned_vector<float> values_;  // (query head, part, value stride)
+    std::vector<float> always_;     // of each query head: log of the last part's sum of e^logit
+    std::uint64_t effective_ = 0;   // keys, of all heads
     sampling_counts counts_;
 };
 

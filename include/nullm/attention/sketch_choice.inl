@@ -47,13 +47,13 @@ inline float merge_sums(const float* largest, const float* sums, std::size_t par
 }
 
 /// Keeps key j of `count`, a multiple of 64, iff its draw r is below its probability
-/// u = min(1, max(least, power(merged score - threshold))), on a grid of 2^-24; those whose bit in `always` is
-/// set with u = 1. Key j draws number j of the runs that begin with `counter`. Writes the kept ones' numbers,
-/// in order, and u, both to arrays of count + 16; returns how many.
-inline std::size_t choose_scores(std::size_t heads, const float* scores, std::size_t stride, const float* level,
-                                 std::size_t count, float threshold, float least, const std::uint64_t* always,
-                                 std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key,
-                                 std::uint32_t* kept, float* u) {
+/// u = min(1, max(least, power(merged score - threshold))), on a grid of 2^-24; those whose bit in `always`
+/// is set with u = 1. Key j draws number j of the runs that begin with `counter`. Writes the kept ones'
+/// numbers, in order, and u, both to arrays of count + 16; returns how many.
+inline std::size_t choose_scores(std::size_t heads, const float* scores, std::size_t stride,
+                                 const float* level, std::size_t count, float threshold, float least,
+                                 const std::uint64_t* always, std::array<std::uint32_t, 4> counter,
+                                 std::array<std::uint32_t, 2> key, std::uint32_t* kept, float* u) {
     const f32x16 least_bits = splat(static_cast<float>(std::bit_cast<std::int32_t>(least)));
     const f32x16 most_bits = splat(127 * 0x1p23F);
     std::size_t n = 0;

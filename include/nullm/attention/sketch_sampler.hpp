@@ -30,21 +30,23 @@ namespace nullm::inline NULLM_ABI {
 /// a coordinate with a scale (sketch_code.hpp; 1 bit is SimHash). For a query the sketches of all keys are
 /// read in order; what they know of a logit is a mean and a variance, and the proxy s is their sum: e^s is
 /// the root of the mean square of e^logit, which is what a choice in proportion should follow. With S_h the
-/// sum of a head's e^s and of what it reads always, a key has weight w = max_h e^(s_h) / S_h in the group and is
-/// read with probability u = min(1, max(floor, budget w)), each independently of the others, by draws from (seed,
-/// layer, KV head, position of the query, position of the key) alone. The variance of a head's output is the sum
-/// of w^2 (1 - u) / u |v - o|^2, its cost that of u: one factor for all groups, heads and layers makes the sum of
-/// the former least for a given sum of the latter, where a number of keys for each would read for a head that
-/// rests on its sinks as many as for one that averages over all. A key that is read serves all heads of the group:
-/// for each the choice is a Poisson sample with this u, which is exact whatever the sketch says, so numerator and
-/// denominator are unbiased given the sketches. `floor` bounds what a key that a sketch misjudges can weigh.
+/// sum of a head's e^s and of what it reads always, a key has weight w = max_h e^(s_h) / S_h in the group and
+/// is read with probability u = min(1, max(floor, budget w)), each independently of the others, by draws from
+/// (seed, layer, KV head, position of the query, position of the key) alone. The variance of a head's output
+/// is the sum of w^2 (1 - u) / u |v - o|^2, its cost that of u: one factor for all groups, heads and layers
+/// makes the sum of the former least for a given sum of the latter, where a number of keys for each would
+/// read for a head that rests on its sinks as many as for one that averages over all. A key that is read
+/// serves all heads of the group: for each the choice is a Poisson sample with this u, which is exact
+/// whatever the sketch says, so numerator and denominator are unbiased given the sketches. `floor` bounds
+/// what a key that a sketch misjudges can weigh.
 ///
 /// Cost of a group: head_size products of a byte a key and head, about as much again for a draw a key, and
 /// two passes over the scores. Per KV head and key bits x head_size / 8 + 4 bytes, head_size rounded up to
 /// a power of two, 32 at least.
 template <int bits = 2>
 struct sketch_sampler {
-    static_assert(bits == 1 || bits == 2 || bits == 4, "sketch_sampler: expected 1, 2 or 4 bits a coordinate");
+    static_assert(bits == 1 || bits == 2 || bits == 4,
+                  "sketch_sampler: expected 1, 2 or 4 bits a coordinate");
 
     std::uint64_t seed = 0;
     /// Keys read, in the mean, for one head; of a group, for each head what another does not read.
@@ -63,8 +65,8 @@ struct sketch_sampler {
         std::vector<std::int32_t> offsets;  // of each query head: sketch_scan.inl
         std::vector<float> factors;
         std::vector<float> squares;
-        bool scored = false;           // or no proxy tells what to choose
-        std::size_t begin = 0;         // of the scores, in positions; count of them
+        bool scored = false;    // or no proxy tells what to choose
+        std::size_t begin = 0;  // of the scores, in positions; count of them
         std::size_t count = 0;
         aligned_vector<float> scores;  // (query head, position from begin)
         std::vector<float> largest;    // (query head, part), and behind a head's parts what it reads always
@@ -143,7 +145,8 @@ struct sketch_sampler {
         }
     }
 
-    /// always[i]: the logarithm of the sum of e^logit over what head i reads in any case; none, if there is no such.
+    /// always[i]: the logarithm of the sum of e^logit over what head i reads in any case; none, if there is
+    /// no such.
     void settle(const index& kept, const key_query& query, std::span<const float> always, scratch& s) const {
         if (!s.scored) return;
         const std::size_t heads = query.q.rows;
