@@ -65,9 +65,9 @@ TEST_CASE("more threads than parts, or than groups, give the bits of one", "[att
     fixture f;
     const nullm::sampled_attention<failing_sampler, float> attention{.sampler = {}, .dense_every = 0};
     const auto expected = f.attend(attention, 1);
-    for (const unsigned threads : {2U, 3U, 7U, 20U}) {
+    for (const unsigned threads : {2U, 3U, 20U}) {
         INFO(threads << " threads");
-        for (int run = 0; run < 10; ++run) CHECK(support::same_bits(f.attend(attention, threads), expected));
+        for (int run = 0; run < 3; ++run) CHECK(support::same_bits(f.attend(attention, threads), expected));
     }
 }
 
@@ -82,7 +82,7 @@ TEST_CASE("what a scheduled job throws reaches the caller, and nobody waits for 
                 nullm::sampled_attention<failing_sampler, float> attention{.sampler = {}, .dense_every = 0};
                 attention.sampler.fails = fails;
                 attention.sampler.part = part;
-                for (int run = 0; run < 5; ++run)
+                for (int run = 0; run < 2; ++run)
                     CHECK_THROWS_AS(f.attend(attention, threads), std::runtime_error);
             }
         }
