@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plots of a run: plots.py FOLDER [OUT]. Reads what gate_quality, dense_vs_gated --save and long_context --csv left in
 FOLDER (curve.csv, raster.csv, reader.jsonl, frontier.csv; what is not there is not drawn) and writes coverage.png,
-raster.png, skip.png and frontier.png to OUT."""
+raster.png, skip.png, frontier.png and long_context.svg to OUT."""
 
 import csv
 import io
@@ -150,34 +150,67 @@ def skip(curve, reader, pyplot):
     return figure
 
 
-def frontier(path, pyplot):
-    """Error over bytes read, and over time, of every method at the last depth of frontier.csv."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file)]
-    depth = rows[-1]["depth"]
-    rows = [row for row in rows if row["depth"] == depth]
-    kinds = (("sketch 1 bit", "sketch, 1 bit", "#b48ead", "o-"), ("sketch 2 bits", "sketch, 2 bits", BLUE, "o-"),
-             ("sketch 4 bits", "sketch, 4 bits", GREEN, "o-"), ("tables", "hash tables (MagicPIG)", RED, "s"),
-             ("top-k", "top-k of exact scores (oracle)", GREY, "^"), ("sparse V", "sparse V", ORANGE, "D"))
-    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-    exact = next(row for row in rows if row["method"] == "exact")
-    for axes, column, label in ((panels[0], "megabytes", "MB read a position"), (panels[1], "milliseconds", "ms a position")):
-        for start, name, colour, mark in kinds:
-            found = [row for row in rows if row["method"].replace("sketch 1 bits", "sketch 1 bit").startswith(start)
-                     and "limit" not in row["method"]]
-            points = sorted((float(row[column]), float(row["error"])) for row in found if float(row[column]) > 0)
+class Frontier:
+    """frontier.csv: a row a method, of the last depth in it."""
+
+    KINDS = (  # how the names of methods begin, what they are called, colour, mark
+        ("sketch 1", "sketch, 1 bit", "#b48ead", "o-"),
+        ("sketch 2", "sketch, 2 bits", BLUE, "o-"),
+        ("sketch 4", "sketch, 4 bits", GREEN, "o-"),
+        ("tables", "hash tables (MagicPIG)", RED, "s"),
+        ("top-k", "top-k of exact scores (oracle)", GREY, "^"),
+        ("sparse V", "sparse V (exact scores)", ORANGE, "D"),
+    )
+
+    def __init__(self, path):
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        self.depth = rows[-1]["depth"]
+        self.rows = [row for row in rows if row["depth"] == self.depth and "limit" not in row["method"]]
+
+    def draw(self, axes, column, x, y):
+        """Error over a column; an oracle has no time, and is not drawn over it."""
+        for start, name, colour, mark in self.KINDS:
+            found = [row for row in self.rows if row["method"].startswith(start) and float(row[column]) > 0]
+            points = sorted((float(row[column]), float(row["error"])) for row in found)
             if points:
                 axes.plot(*zip(*points), mark, color=colour, label=name, markersize=5, linewidth=1.2)
+        exact = next(row for row in self.rows if row["method"] == "exact")
         axes.axvline(float(exact[column]), color="#202020", linewidth=1, linestyle=":", label="exact attention")
         axes.set_yscale("log")
         axes.set_xscale("log")
-        tidy(axes, label, "mean error of a head" if column == "megabytes" else "", f"Depth {depth}, all layers")
-    panels[0].legend(frameon=False, fontsize=8)
+        ticks = [digit * 10.0**power for power in range(-3, 4) for digit in (1, 2, 5)]
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = axis.get_view_interval()
+            axis.set_ticks([t for t in ticks if low <= t <= high])
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
+        tidy(axes, x, y, f"Depth {self.depth}, all layers sampled")
+
+
+def bytes_frontier(found, pyplot):
+    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    found.draw(axes, "megabytes", "MB read a position, index included", "mean relative error of a head")
+    axes.legend(frameon=False, fontsize=8, loc="upper right", bbox_to_anchor=(0.93, 1))
+    return figure
+
+
+def frontier(found, pyplot):
+    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+    found.draw(panels[0], "megabytes", "MB read a position, index included", "mean relative error of a head")
+    found.draw(panels[1], "milliseconds", "ms a position", "")
+    panels[0].legend(frameon=False, fontsize=8, loc="upper right", bbox_to_anchor=(0.93, 1))
     return figure
 
 
 def save(figure, path):
-    """A PNG of 96 colours: a third of the size, and no eye tells them apart here."""
+    """An SVG with its text as text, the same for the same figures; or a PNG of 96 colours: a third of the size, and no
+    eye tells them apart here."""
+    if path.suffix == ".svg":
+        figure.savefig(path, metadata={"Date": None, "Creator": None})
+        lines = path.read_text(encoding="utf-8").splitlines()
+        path.write_text("\n".join(line.strip() for line in lines) + "\n", encoding="utf-8")
+        return
     from PIL import Image
 
     drawn = io.BytesIO()
@@ -194,6 +227,8 @@ def main(folder, out):
     import matplotlib.pyplot as pyplot
 
     pyplot.rcParams["font.family"] = "DejaVu Sans"
+    pyplot.rcParams["svg.fonttype"] = "none"
+    pyplot.rcParams["svg.hashsalt"] = "nullm"
     drawn = {}
     curve = Curve(folder / "curve.csv") if (folder / "curve.csv").exists() else None
     reader = reader_lines(folder / "reader.jsonl") if (folder / "reader.jsonl").exists() else None
@@ -203,7 +238,9 @@ def main(folder, out):
     if (folder / "raster.csv").exists():
         drawn["raster.png"] = raster(folder / "raster.csv", pyplot)
     if (folder / "frontier.csv").exists():
-        drawn["frontier.png"] = frontier(folder / "frontier.csv", pyplot)
+        found = Frontier(folder / "frontier.csv")
+        drawn["frontier.png"] = frontier(found, pyplot)
+        drawn["long_context.svg"] = bytes_frontier(found, pyplot)
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         save(figure, out / name)
