@@ -152,3 +152,34 @@ TEST_CASE("the logarithm of what some rows weigh together is right to a float's 
         }
     }
 }
+
+TEST_CASE("rows asked for while others are mixed change nothing of these", "[attention]") {
+    const clustered_keys p(3, 1, 20, 300);
+    nullm::kv_cache<float> cache(p.cache_shape(1), p.length, {true});
+    p.store(cache, 0, p.length);
+    cache.commit(p.length);
+    const nullm::key_query query{.position = 299, .limit = 300, .q = {p.rows(299, 1).data, 3, 20}};
+    std::vector<std::uint32_t> positions(60);
+    for (std::size_t j = 0; j < positions.size(); ++j) positions[j] = static_cast<std::uint32_t>(5 * j);
+    for (const std::size_t others : {0U, 7U, 60U}) {  // fewer than are mixed, none at all, and more
+        nullm::picked_rows<float> next;
+        next.list(cache, query, std::span(positions).first(others));
+        for (const isa level : {isa::scalar, isa::avx2, isa::avx512}) {
+            if (level > nullm::detected_isa()) continue;
+            results alone(3, 1, cache.value_stride());
+            results beside(3, 1, cache.value_stride());
+            const auto mix = [&](results& made, const nullm::picked_rows<float>* ahead) {
+                nullm::picked_rows<float> rows;
+                rows.list(cache, query, std::span(positions).first(37));
+                rows.dot(level);
+                nullm::attention_part to[nullm::picked_rows<float>::most_heads] = {};
+                for (std::size_t i = 0; i < 3; ++i) to[i] = made.at(i, 0);
+                rows.mix(to, level, ahead);
+            };
+            mix(alone, nullptr);
+            mix(beside, &next);
+            CHECK(support::same_bits(beside.values, alone.values));
+            CHECK(support::same_bits(beside.total, alone.total));
+        }
+    }
+}

@@ -15,10 +15,10 @@ namespace nullm::inline NULLM_ABI {
 
 /// Shares the parts of some groups out to threads. A layer of a small model has three groups of a few parts:
 /// threads that met after each phase would wait as long as they work. So a thread goes from scanning its
-/// parts to reading them, whose groups have mostly been settled by then; and it chooses from another part
-/// between choosing and reading, so that the rows it asked for are there. Its parts are the same in every
-/// layer - what it wrote lies in its caches - but for those it takes over from a thread that is late. Who did
-/// what never shows in the results.
+/// parts to reading them, whose groups have mostly been settled by then; and it chooses from the
+/// next part before it reads one, so that memory is asked for the next rows meanwhile. Its parts are the same
+/// in every layer - what it wrote lies in its caches - but for those it takes over from a thread that is
+/// late. Who did what never shows in the results.
 template <KeySampler S, CacheElement T>
 class group_schedule {
  public:
@@ -101,15 +101,15 @@ class group_schedule {
                 std::this_thread::yield();
             }
             one.of->choose(from, &how, one.part);
-            if (chosen != nullptr) finish(*chosen, from, how);
+            if (chosen != nullptr) finish(*chosen, from, how, one.of->chosen_rows(one.part));
             chosen = &one;
         });
-        if (chosen != nullptr) finish(*chosen, from, how);
+        if (chosen != nullptr) finish(*chosen, from, how, nullptr);
     }
 
     // Who reads a group's last part merges them: mostly they are in his caches.
-    static void finish(const job& one, const source& from, const S& how) {
-        one.of->read(from, &how, one.part);
+    static void finish(const job& one, const source& from, const S& how, const picked_rows<T>* next) {
+        one.of->read(from, &how, one.part, next);
         if (one.at->unread.fetch_sub(1, std::memory_order_acq_rel) == 1)
             one.of->count(from, one.of->finish(from, false));
     }

@@ -6,6 +6,7 @@
 #include <nullm/attention/key_sampler.hpp>
 #include <nullm/attention/kv_cache.hpp>
 #include <nullm/attention/normal_draw.hpp>
+#include <nullm/attention/picked_row.hpp>
 #include <nullm/core/aligned.hpp>
 #include <nullm/core/simd.hpp>
 
@@ -21,8 +22,8 @@
 
 namespace nullm::inline NULLM_ABI {
 
-/// A softmax over some keys before it is divided: its maximum, the sum of weights e^(score - maximum), that of
-/// their squares, and the sum of weighted values. Such parts add up: picked_rows.inl, merge_picked().
+/// A softmax over some keys before it is divided: its maximum, the sum of weights e^(score - maximum), that
+/// of their squares, and the sum of weighted values. Such parts add up: picked_rows.inl, merge_picked().
 struct attention_part {
     float* maximum;
     float* total;
@@ -44,27 +45,27 @@ class picked_rows {
         stride_ = cache.value_stride();
         count_ = positions.size();
         padded_ = round_up(count_, 16);
-        keys_.resize(count_);
-        values_.resize(count_);
+        picked_.resize(count_);
         const bool in_rows = cache.keys_in_rows(query.layer);
         if (!in_rows) copied_.assign(count_ * stride_, T{});
         for (std::size_t j = 0; j < count_; ++j) {
             constexpr std::size_t chunk = kv_cache<T>::chunk_positions;
             const std::size_t p = positions[j];
-            values_[j] = cache.values(p / chunk, query.layer, query.kv_head) + p % chunk * stride_;
             const cached_key<T> key(cache, query.layer, query.kv_head, p);
-            keys_[j] = key.first;
+            picked_[j] = {key.first,
+                          cache.values(p / chunk, query.layer, query.kv_head) + p % chunk * stride_};
             if (in_rows) continue;
             T* const row = copied_.data() + j * stride_;
             for (std::size_t d = 0; d < size_; ++d) row[d] = key.first[d * key.stride];
-            keys_[j] = row;
+            picked_[j].key = row;
         }
         queries_.assign(heads_ * stride_, 0.0F);
         for (std::size_t i = 0; i < heads_; ++i)
             std::copy_n(query.q[i], size_, queries_.data() + i * stride_);
         dots_.resize(heads_ * padded_);
         surprisal_.assign(heads_ * padded_, 0.0F);
-        fetch(0, std::min(count_, fetched_rows));
+        for (std::size_t j = 0; j < std::min(count_, rows_from_memory); ++j)
+            ask_memory_for(picked_[j], stride_);
     }
 
     std::size_t heads() const { return heads_; }
@@ -83,12 +84,7 @@ class picked_rows {
             dots[i] = dots_.data() + i * padded_;
             q[i] = query(i);
         }
-        for (std::size_t j = 0; j < count_; j += fetched_rows) {
-            const std::size_t rows = std::min(fetched_rows, count_ - j);
-            fetch(j + rows, std::min(fetched_rows, count_ - j - rows));
-            NULLM_DISPATCH(level, dot_picked(heads_, keys_.data() + j, rows, stride_, q, dots));
-            for (std::size_t i = 0; i < heads_; ++i) dots[i] += rows;
-        }
+        NULLM_DISPATCH(level, dot_picked(heads_, picked_.data(), count_, stride_, q, dots));
     }
 
     /// log of the sum of e^(dot / sqrt(head_size)) over the keys of query i, one at least; behind dot().
@@ -99,8 +95,9 @@ class picked_rows {
         return largest + static_cast<float>(portable_log(static_cast<double>(sum)));
     }
 
-    /// For each query, softmax(dots / sqrt(head_size) + surprisal) values.
-    void mix(const attention_part* to, isa level) {
+    /// For each query, softmax(dots / sqrt(head_size) + surprisal) values. Meanwhile memory is asked for what
+    /// `next`, if there is such, has listed.
+    void mix(const attention_part* to, isa level, const picked_rows* next = nullptr) {
         const float scale = 1.0F / std::sqrt(static_cast<float>(size_));
         const float* weights[most_heads] = {};
         float* values[most_heads] = {};
@@ -112,37 +109,26 @@ class picked_rows {
             weights[i] = dots;
             values[i] = to[i].values;
         }
-        NULLM_DISPATCH(level, mix_picked(heads_, values_.data(), count_, stride_, weights, values));
+        const std::span<const picked_row<T>> rows = picked_;
+        const std::span<const picked_row<T>> ahead =
+            next == nullptr ? std::span<const picked_row<T>>() : std::span(next->picked_);
+        NULLM_DISPATCH(level, mix_picked(heads_, rows, ahead, stride_, weights, values));
     }
 
     /// sum w^2 (1 - u) |v - o|^2 over the keys of query i, with w its weights over `total`.
     float variance(std::size_t i, float total, const float* o, isa level) {
         variances_.resize(padded_);
         NULLM_DISPATCH(level, weight_variances(dots(i), surprisal(i), count_, total, variances_.data()));
-        return NULLM_DISPATCH(level, spread_picked(values_.data(), variances_.data(), count_, size_, o));
+        return NULLM_DISPATCH(level, spread_picked(picked_.data(), variances_.data(), count_, size_, o));
     }
 
  private:
-    // Rows asked for at once, before the first is read: they lie apart, and the second-level cache, which
-    // holds them, has more requests on the way than a loop over them.
-    static constexpr std::size_t fetched_rows = 512;
-
-    void fetch(std::size_t first, std::size_t count) const {
-        for (std::size_t j = first; j < first + count; ++j) {
-            for (std::size_t line = 0; line < stride_ * sizeof(T); line += cache_line) {
-                __builtin_prefetch(reinterpret_cast<const char*>(keys_[j]) + line, 0, 2);
-                __builtin_prefetch(reinterpret_cast<const char*>(values_[j]) + line, 0, 2);
-            }
-        }
-    }
-
     std::size_t heads_ = 0;
     std::size_t size_ = 0;
     std::size_t stride_ = 0;
     std::size_t count_ = 0;
     std::size_t padded_ = 0;
-    std::vector<const T*> keys_;
-    std::vector<const T*> values_;
+    std::vector<picked_row<T>> picked_;
     aligned_vector<T> copied_;         // keys out of a cache that interleaves them
     aligned_vector<float> queries_;    // (query, value stride)
     aligned_vector<float> dots_;       // (query, row), then the weights

@@ -3,13 +3,12 @@
 
 namespace nullm::inline NULLM_ABI::NULLM_ISA {
 
-/// dots[i][j] = q[i] . keys[j] for `count` keys, each `stride` elements (a multiple of 16, the surplus ones
-/// zero), as is each query: sixteen fma chains, summed as reduce_add() does. dots are written up to the next
-/// multiple of 16.
+/// dots[i][j] = q[i] . rows[j].key for `count` rows of `stride` elements (a multiple of 16, the surplus ones
+/// zero), as has each query: sixteen fma chains, summed as reduce_add() does. dots are written up to the next
+/// multiple of 16. Memory is asked for keys and values, which are read next.
 template <int queries, class T>
-void dot_picked(const T* const* keys, std::size_t count, std::size_t stride, const float* const* q,
+void dot_picked(const picked_row<T>* rows, std::size_t count, std::size_t stride, const float* const* q,
                 float* const* dots) {
-    constexpr std::size_t ahead = 12;  // out of the second-level cache
     for (std::size_t first = 0; first < count; first += 16) {
         f32x16 sum[queries][16];
         for (std::size_t l = 0; l < 16; ++l) {
@@ -17,11 +16,10 @@ void dot_picked(const T* const* keys, std::size_t count, std::size_t stride, con
             f32x16 chain[queries];
             for (int i = 0; i < queries; ++i) chain[i] = zeros();
             if (j < count) {
-                const std::size_t next = j + ahead < count ? j + ahead : count - 1;
-                for (std::size_t line = 0; line < stride * sizeof(T); line += 64)
-                    NULLM_ISA::prefetch_ahead(keys[next], line);
+                if (j + rows_from_memory < count) ask_memory_for(rows[j + rows_from_memory], stride);
+                if (j + rows_from_cache < count) ask_cache_for(rows[j + rows_from_cache].key, stride);
                 for (std::size_t d = 0; d < stride; d += 16) {
-                    const f32x16 k = load(keys[j] + d);
+                    const f32x16 k = load(rows[j].key + d);
                     for (int i = 0; i < queries; ++i) chain[i] = fma(load(q[i] + d), k, chain[i]);
                 }
             }
@@ -32,17 +30,17 @@ void dot_picked(const T* const* keys, std::size_t count, std::size_t stride, con
 }
 
 template <class T>
-void dot_picked(std::size_t queries, const T* const* keys, std::size_t count, std::size_t stride,
+void dot_picked(std::size_t queries, const picked_row<T>* rows, std::size_t count, std::size_t stride,
                 const float* const* q, float* const* dots) {
     switch (queries) {
         case 1:
-            return dot_picked<1>(keys, count, stride, q, dots);
+            return dot_picked<1>(rows, count, stride, q, dots);
         case 2:
-            return dot_picked<2>(keys, count, stride, q, dots);
+            return dot_picked<2>(rows, count, stride, q, dots);
         case 3:
-            return dot_picked<3>(keys, count, stride, q, dots);
+            return dot_picked<3>(rows, count, stride, q, dots);
         default:
-            return dot_picked<4>(keys, count, stride, q, dots);
+            return dot_picked<4>(rows, count, stride, q, dots);
     }
 }
 
@@ -95,9 +93,9 @@ inline float square_weights(const float* weights, std::size_t count) {
     return reduce_add(sum);
 }
 
-/// sum_j variances[j] |values[j] - o|^2, those of no variance left out.
+/// sum_j variances[j] |rows[j].value - o|^2, those of no variance left out.
 template <class T>
-float spread_picked(const T* const* values, const float* variances, std::size_t count, std::size_t head_size,
+float spread_picked(const picked_row<T>* rows, const float* variances, std::size_t count, std::size_t head_size,
                     const float* o) {
     f32x16 sum = zeros();
     for (std::size_t j = 0; j < count; ++j) {
@@ -106,7 +104,7 @@ float spread_picked(const T* const* values, const float* variances, std::size_t 
         for (std::size_t d = 0; d < head_size; d += 16) {
             // What pads a value is 0, and so is what pads o here.
             const f32x16 apart =
-                sub(load(values[j] + d), load_partial(o + d, head_size - d < 16 ? head_size - d : 16));
+                sub(load(rows[j].value + d), load_partial(o + d, head_size - d < 16 ? head_size - d : 16));
             square = fma(apart, apart, square);
         }
         sum = fma(splat(variances[j]), square, sum);
@@ -124,17 +122,24 @@ inline void weight_variances(const float* weights, const float* surprisal, std::
     }
 }
 
-/// o[i][offset ..] = sum_j weights[i][j] values[j] over `vectors` x 16 elements; j ascending.
+/// o[i][offset ..] = sum_j weights[i][j] rows[j].value over `vectors` x 16 elements; j ascending. Memory is
+/// asked for one of the rows `ahead` with each, the same elements.
 template <int queries, int vectors, class T>
-void mix_picked(const T* const* values, std::size_t count, const float* const* weights, std::size_t offset,
-                float* const* o) {
+void mix_picked(std::span<const picked_row<T>> rows, std::span<const picked_row<T>> ahead,
+                const float* const* weights, std::size_t offset, float* const* o) {
+    constexpr std::size_t elements = 16 * vectors;
     f32x16 sum[queries][vectors];
     for (int i = 0; i < queries; ++i) {
         for (int n = 0; n < vectors; ++n) sum[i][n] = zeros();
     }
-    for (std::size_t j = 0; j < count; ++j) {
+    for (std::size_t j = 0; j < rows.size(); ++j) {
+        if (j < ahead.size())
+            ask_memory_for(picked_row<T>{ahead[j].key + offset, ahead[j].value + offset}, elements);
+        if (j + rows_from_cache < rows.size())
+            ask_cache_for(rows[j + rows_from_cache].value + offset, elements);
         f32x16 v[vectors];
-        for (int n = 0; n < vectors; ++n) v[n] = load(values[j] + offset + 16 * static_cast<std::size_t>(n));
+        for (int n = 0; n < vectors; ++n)
+            v[n] = load(rows[j].value + offset + 16 * static_cast<std::size_t>(n));
         for (int i = 0; i < queries; ++i) {
             const f32x16 w = splat(weights[i][j]);
             for (int n = 0; n < vectors; ++n) sum[i][n] = fma(w, v[n], sum[i][n]);
@@ -146,27 +151,28 @@ void mix_picked(const T* const* values, std::size_t count, const float* const* w
 }
 
 template <int queries, class T>
-void mix_picked(const T* const* values, std::size_t count, std::size_t stride, const float* const* weights,
-                float* const* o) {
+void mix_picked(std::span<const picked_row<T>> rows, std::span<const picked_row<T>> ahead, std::size_t stride,
+                const float* const* weights, float* const* o) {
     std::size_t offset = 0;
     for (; offset + 16 * attention_tile <= stride; offset += 16 * attention_tile)
-        mix_picked<queries, attention_tile>(values, count, weights, offset, o);
-    for (; offset < stride; offset += 16) mix_picked<queries, 1>(values, count, weights, offset, o);
+        mix_picked<queries, attention_tile>(rows, ahead, weights, offset, o);
+    for (; offset < stride; offset += 16) mix_picked<queries, 1>(rows, ahead, weights, offset, o);
 }
 
-/// Of up to four queries over the same keys, which share the loads of the values; `stride` elements each.
+/// Of up to four queries over the same rows, which share the loads of the values; `stride` elements each.
 template <class T>
-void mix_picked(std::size_t queries, const T* const* values, std::size_t count, std::size_t stride,
-                const float* const* weights, float* const* o) {
+void mix_picked(std::size_t queries, std::span<const picked_row<T>> rows,
+                std::span<const picked_row<T>> ahead, std::size_t stride, const float* const* weights,
+                float* const* o) {
     switch (queries) {
         case 1:
-            return mix_picked<1>(values, count, stride, weights, o);
+            return mix_picked<1>(rows, ahead, stride, weights, o);
         case 2:
-            return mix_picked<2>(values, count, stride, weights, o);
+            return mix_picked<2>(rows, ahead, stride, weights, o);
         case 3:
-            return mix_picked<3>(values, count, stride, weights, o);
+            return mix_picked<3>(rows, ahead, stride, weights, o);
         default:
-            return mix_picked<4>(values, count, stride, weights, o);
+            return mix_picked<4>(rows, ahead, stride, weights, o);
     }
 }
 

@@ -92,8 +92,11 @@ class sampled_group {
         if (!was_scanned(how, number)) list(from, how, number);
     }
 
-    /// Attention over what was chosen of a part.
-    void read(const source& from, const S* how, std::size_t number) {
+    /// What the first heads read of a part that has been chosen.
+    const picked_rows<T>* chosen_rows(std::size_t number) const { return &parts_[number].tiles[0].rows; }
+
+    /// Attention over what was chosen of a part. `next`: rows to be asked for meanwhile, or null.
+    void read(const source& from, const S* how, std::size_t number, const picked_rows<T>* next = nullptr) {
         part& p = parts_[number];
         for (std::size_t k = 0; k < p.used; ++k) {
             tile& t = p.tiles[k];
@@ -109,7 +112,7 @@ class sampled_group {
                 to[i] = {&maximum_[slot], &total_[slot], &square_[slot],
                          values_.data() + slot * from.cache.value_stride()};
             }
-            t.rows.mix(to, from.level);
+            t.rows.mix(to, from.level, next);
         }
     }
 
@@ -143,8 +146,11 @@ class sampled_group {
         begin(from, how);
         for (std::size_t p = 0; p < used_; ++p) scan(from, how, p);
         settle(from, how);
-        for (std::size_t p = 0; p < used_; ++p) choose(from, how, p);
-        for (std::size_t p = 0; p < used_; ++p) read(from, how, p);
+        for (std::size_t p = 0; p < used_; ++p) {
+            choose(from, how, p);
+            if (p != 0) read(from, how, p - 1, chosen_rows(p));
+        }
+        read(from, how, used_ - 1);
         return finish(from, estimate);
     }
 
