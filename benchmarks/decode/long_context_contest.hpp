@@ -278,23 +278,12 @@ class contest {
         const auto queries = static_cast<double>(counts.queries);
         r.share = counts.share_read();
         r.index_bytes = static_cast<double>(attention.index(state).bytes()) / keys;
-        r.megabytes = static_cast<double>(counts.rows) / static_cast<double>(rows_) *
-                      static_cast<double>(head_size()) * 4e-6;
-        if (scans_index(attention)) r.megabytes += r.index_bytes * keys * 1e-6;
+        r.megabytes = static_cast<double>(counts.bytes) / static_cast<double>(rows_) * 1e-6;
         r.limit = static_cast<double>(attention.error_limit);
         r.refined = static_cast<double>(counts.refined) / queries;
         r.dense = static_cast<double>(counts.dense) / queries;
         r.estimated = static_cast<double>(counts.error) * 1e-6 / queries;
         r.find_largest(group());
-    }
-
-    template <int bits>
-    static bool scans_index(const nullm::sketch_attention<bits>&) {
-        return true;
-    }
-    template <class A>
-    static bool scans_index(const A&) {
-        return false;
     }
 
     const contest_options& chosen_;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plots of a run: plots.py FOLDER [OUT]. Reads what gate_quality, dense_vs_gated --save and long_context --csv left in
 FOLDER (curve.csv, raster.csv, reader.jsonl, frontier.csv; what is not there is not drawn) and writes coverage.png,
-raster.png, skip.png, frontier.png and long_context.svg to OUT."""
+raster.png, skip.png and long_context.svg to OUT."""
 
 import csv
 import io
@@ -188,13 +188,6 @@ class Frontier:
         tidy(axes, x, y, f"Depth {self.depth}, all layers sampled")
 
 
-def bytes_frontier(found, pyplot):
-    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    found.draw(axes, "megabytes", "MB read a position, index included", "mean relative error of a head")
-    axes.legend(frameon=False, fontsize=8, loc="upper right", bbox_to_anchor=(0.93, 1))
-    return figure
-
-
 def frontier(found, pyplot):
     figure, panels = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
     found.draw(panels[0], "megabytes", "MB read a position, index included", "mean relative error of a head")
@@ -239,8 +232,7 @@ def main(folder, out):
         drawn["raster.png"] = raster(folder / "raster.csv", pyplot)
     if (folder / "frontier.csv").exists():
         found = Frontier(folder / "frontier.csv")
-        drawn["frontier.png"] = frontier(found, pyplot)
-        drawn["long_context.svg"] = bytes_frontier(found, pyplot)
+        drawn["long_context.svg"] = frontier(found, pyplot)
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         save(figure, out / name)

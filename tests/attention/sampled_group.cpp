@@ -63,6 +63,25 @@ TEST_CASE("a group whose parts threads share out gives the bits and counts of on
         nullm::lsh_attention<nullm::lsh_shape{6, 20}, float>{.sampler = {.seed = 3}, .dense_every = 0}, p);
 }
 
+TEST_CASE("the bytes counted are those of the rows and of the sketches that were scanned", "[attention]") {
+    const clustered_keys p(6, 2, 16, depth);
+    const auto counted = [&](const auto& attention) {
+        nullm::sampling_counts counts;
+        outputs(attention, p, 1, 2, &counts);
+        return counts;
+    };
+    constexpr std::size_t row = 2 * 16 * sizeof(float);  // key and value
+    const auto sketched =
+        counted(nullm::sketch_attention<2, float>{.sampler = {.seed = 3}, .dense_every = 0});
+    // Twelve bytes a key - vectors of 16 are padded to 32 - in groups of 64 positions from the first on.
+    std::size_t scanned = 0;
+    for (std::size_t i = 0; i < asked; ++i) scanned += 2 * 12 * nullm::round_up(depth - asked + i - 63, 64);
+    CHECK(sketched.bytes == sketched.rows * row + scanned);
+    const auto tables = counted(
+        nullm::lsh_attention<nullm::lsh_shape{6, 20}, float>{.sampler = {.seed = 3}, .dense_every = 0});
+    CHECK(tables.bytes == tables.rows * row);
+}
+
 TEST_CASE("what the parts of a scan draw is what select() chooses", "[attention]") {
     const clustered_keys p(3, 1, 16, depth);
     const nullm::sketch_sampler<2> sampler{.seed = 9};

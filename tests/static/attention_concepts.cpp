@@ -74,8 +74,11 @@ static_assert(nullm::PicksKeys<nullm::sketch_attention<>> && nullm::PicksKeys<nu
               !nullm::PicksKeys<nullm::exact_attention<>> && !nullm::PicksKeys<attention_archetype>);
 static_assert(nullm::ScansKeys<nullm::sketch_sampler<>> && !nullm::ScansKeys<nullm::table_sampler<>> &&
               !nullm::ScansKeys<sampler_archetype>);
-static_assert(nullm::RefinesChoice<nullm::sketch_sampler<>> && !nullm::RefinesChoice<nullm::table_sampler<>> &&
-              !nullm::RefinesChoice<sampler_archetype>);
+static_assert(nullm::RefinesChoice<nullm::sketch_sampler<>> &&
+              !nullm::RefinesChoice<nullm::table_sampler<>> && !nullm::RefinesChoice<sampler_archetype>);
+static_assert(nullm::CountsIndexBytes<nullm::sketch_sampler<>> &&
+              !nullm::CountsIndexBytes<nullm::table_sampler<>> &&
+              !nullm::CountsIndexBytes<sampler_archetype>);
 static_assert(nullm::CountsKeys<nullm::sketch_attention<>>);
 
 // --- one part missing or wrong, so the concept of that part is not met, and with it the whole ---
@@ -151,7 +154,8 @@ static_assert(!nullm::SelectsKeys<selects_with_a_changed_index> &&
               !nullm::KeySampler<selects_with_a_changed_index>);
 static_assert(nullm::CountsKeys<nullm::lsh_attention<>> && !nullm::CountsKeys<nullm::exact_attention<float>>);
 struct weighs_without_dots : sampler_archetype {
-    void weigh(const index&, const nullm::key_query&, std::size_t, const scratch&, nullm::key_selection&) const {}
+    void weigh(const index&, const nullm::key_query&, std::size_t, const scratch&,
+               nullm::key_selection&) const {}
 };
 static_assert(!nullm::WeighsKeys<weighs_without_dots> && !nullm::KeySampler<weighs_without_dots>);
 

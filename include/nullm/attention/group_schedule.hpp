@@ -111,7 +111,7 @@ class group_schedule {
     static void finish(const job& one, const source& from, const S& how, const picked_rows<T>* next) {
         one.of->read(from, &how, one.part, next);
         if (one.at->unread.fetch_sub(1, std::memory_order_acq_rel) == 1)
-            one.of->count(from, one.of->finish(from, false));
+            one.of->count(from, one.of->finish(from, &how, false));
     }
 
     std::vector<job> jobs_;  // a thread's lie together

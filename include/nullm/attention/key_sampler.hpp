@@ -103,12 +103,20 @@ concept RefinesChoice = requires(const S sampler, float factor) {
     { sampler.refined(factor) } -> std::same_as<S>;
 };
 
+/// index_bytes(index, query, scratch): how much of the index the choice that scratch carries has read, if
+/// that depends on the query and its position alone (the tables' depends on when keys were sorted into them).
+/// Optional.
+template <class S>
+concept CountsIndexBytes = requires(const S sampler, const typename S::index& index, const key_query& query,
+                                    const typename S::scratch& scratch) {
+    { sampler.index_bytes(index, query, scratch) } -> std::same_as<std::uint64_t>;
+};
+
 /// Chooses keys for a query at random, each with a probability u > 0 it can tell: an immutable description
 /// over an index the caller owns. sampled_attention divides by u, so whatever the sampler, its sums over the
 /// chosen keys have the sums over all keys as their mean. What is chosen depends on the query, its position,
 /// the keys below `limit` and the sampler's seed alone: not on the order of appends and truncates, the batch,
-/// threads or instruction set. Models: table_sampler,
-/// sketch_sampler. Reference: docs/concepts.md#keysampler.
+/// threads or instruction set. Models: table_sampler, sketch_sampler. Reference: docs/concepts.md#keysampler.
 template <class S>
 concept KeySampler = std::copyable<S> && HasKeyIndex<S> && HasKeyScratch<S> && HasMinIndexed<S> &&
     AppendsKeys<S> && SelectsKeys<S> && WeighsKeys<S>;

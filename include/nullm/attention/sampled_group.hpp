@@ -116,13 +116,19 @@ class sampled_group {
         }
     }
 
-    /// Writes the outputs. Returns the largest estimated relative error of a head (sampled_attention.hpp has
-    /// the formula), 0 where none is asked for.
-    float finish(const source& from, bool estimate) {
+    /// Writes the outputs. `how`: as before. Returns the largest estimated relative error of a head
+    /// (sampled_attention.hpp has the formula), 0 where none is asked for.
+    float finish(const source& from, const S* how, bool estimate) {
         const std::size_t stride = from.cache.value_stride();
         const std::size_t size = query_.q.cols;
+        std::uint64_t rows = 0;
         for (std::size_t p = 0; p < used_; ++p) {
-            for (std::size_t t = 0; t < parts_[p].used; ++t) counts_.rows += parts_[p].tiles[t].rows.rows();
+            for (std::size_t t = 0; t < parts_[p].used; ++t) rows += parts_[p].tiles[t].rows.rows();
+        }
+        counts_.rows += rows;
+        counts_.bytes += rows * 2 * stride * sizeof(T);
+        if constexpr (CountsIndexBytes<S>) {
+            if (how != nullptr) counts_.bytes += how->index_bytes(from.index, query_, scratch_);
         }
         effective_ = 0;
         float largest = 0;
@@ -151,10 +157,10 @@ class sampled_group {
             if (p != 0) read(from, how, p - 1, chosen_rows(p));
         }
         read(from, how, used_ - 1);
-        return finish(from, estimate);
+        return finish(from, how, estimate);
     }
 
-    /// Counts the heads as attended, with what they chose last; `rows` have been counted by finish().
+    /// Counts the heads as attended, with what they chose last; rows and bytes have been counted by finish().
     void count(const source& from, float error) {
         const std::uint64_t heads = query_.q.rows;
         counts_ += {.queries = heads,

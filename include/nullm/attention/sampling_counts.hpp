@@ -14,6 +14,7 @@ struct sampling_counts {
     std::uint64_t chosen = 0;      // of these
     std::uint64_t always = 0;      // sinks and window: read whatever the sampler chose
     std::uint64_t rows = 0;        // keys read with their values; once for heads that chose the same ones
+    std::uint64_t bytes = 0;       // of those rows, and of the index where the sampler tells
     std::uint64_t floored = 0;     // chosen keys whose probability was below the sampler's floor
     std::uint64_t effective = 0;   // (sum of weights)^2 / sum of squared weights, rounded: keys that count
     std::uint64_t refined = 0;     // queries whose error was above the limit at first, so that more was read
@@ -26,6 +27,7 @@ struct sampling_counts {
         chosen += other.chosen;
         always += other.always;
         rows += other.rows;
+        bytes += other.bytes;
         floored += other.floored;
         effective += other.effective;
         refined += other.refined;

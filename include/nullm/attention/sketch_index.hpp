@@ -35,6 +35,9 @@ class sketch_index {
         return chunks_.size() * (sizeof(chunk) + chunk_positions / 16 * stride() * sizeof(std::int32_t));
     }
 
+    /// What score() reads of a position.
+    std::size_t bytes_a_key() const { return (code::words(width_) + 1) * sizeof(std::int32_t); }
+
     /// Makes positions [end(), n) writable: allocates what is missing, copies what is shared.
     void prepare(std::size_t n) {
         for (std::size_t c = end_ / chunk_positions; c * chunk_positions < n; ++c) {

@@ -184,6 +184,11 @@ struct sketch_sampler {
         return more;
     }
 
+    /// See CountsIndexBytes.
+    std::uint64_t index_bytes(const index& kept, const key_query& query, const scratch& s) const {
+        return s.scored ? s.count * kept.of(query.layer, query.kv_head).bytes_a_key() : 0;
+    }
+
     /// See WeighsKeys: nothing is left to do.
     void weigh(const index&, const key_query&, std::size_t, std::span<const float>, const scratch&,
                key_selection&) const {}
@@ -347,6 +352,7 @@ void sketch_sampler<bits>::append(index& kept, std::size_t layer, matrix_view<co
         kept.sketches_[layer * kept.kv_heads_ + h].commit(begin + keys.rows);
 }
 
-static_assert(KeySampler<sketch_sampler<>> && ScansKeys<sketch_sampler<>> && RefinesChoice<sketch_sampler<>>);
+static_assert(KeySampler<sketch_sampler<>> && ScansKeys<sketch_sampler<>> &&
+              RefinesChoice<sketch_sampler<>> && CountsIndexBytes<sketch_sampler<>>);
 
 }  // namespace nullm::inline NULLM_ABI
