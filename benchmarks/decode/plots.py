@@ -190,7 +190,7 @@ class Frontier:
 
 def frontier(found, pyplot):
     figure, panels = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-    found.draw(panels[0], "megabytes", "MB read a position, index included", "mean relative error of a head")
+    found.draw(panels[0], "megabytes", "MB read a position (of tables: without the index)", "mean relative error of a head")
     found.draw(panels[1], "milliseconds", "ms a position", "")
     panels[0].legend(frameon=False, fontsize=8, loc="upper right", bbox_to_anchor=(0.93, 1))
     return figure

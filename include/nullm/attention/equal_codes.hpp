@@ -42,9 +42,11 @@ namespace nullm::inline NULLM_ABI::avx512 {
 
 inline std::uint64_t equal_codes(const std::uint16_t* codes, std::uint16_t wanted) {
     const __m512i code = _mm512_set1_epi16(static_cast<short>(wanted));
-    const std::uint64_t low = _mm512_cmpeq_epi16_mask(_mm512_loadu_si512(codes), code);
-    const std::uint64_t high = _mm512_cmpeq_epi16_mask(_mm512_loadu_si512(codes + 32), code);
-    return low | high << 32U;
+    const __mmask32 low = _mm512_cmpeq_epi16_mask(_mm512_loadu_si512(codes), code);
+    const __mmask32 high = _mm512_cmpeq_epi16_mask(_mm512_loadu_si512(codes + 32), code);
+    // Not shifted and joined as integers: g++ 12 takes a comparison's mask for extended to 64 bits already,
+    // and where it spills one it stores 32 and loads 64 (seen under ThreadSanitizer).
+    return _cvtmask64_u64(_mm512_kunpackd(high, low));
 }
 
 }  // namespace nullm::inline NULLM_ABI::avx512
