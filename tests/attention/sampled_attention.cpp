@@ -3,13 +3,13 @@
 
 #include <attention/attention_session.hpp>
 #include <attention/clustered_keys.hpp>
+#include <attention/sampled_properties.hpp>
 #include <support/catch.hpp>
 #include <support/same_bits.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <random>
 #include <vector>
 
 namespace {
@@ -164,22 +164,8 @@ TEST_CASE("a rewound and continued session gives the bits of one that never went
         while (s.cache.length() < n) s.run(1);
         return s.attention.index(s.state);
     };
-    std::mt19937 random(5);
     session s(sampled(), p, 2);
-    while (s.cache.length() < p.length) {
-        s.run(std::min<std::size_t>(1 + random() % 40, p.length - s.cache.length()));
-        if (random() % 3 == 0 && s.cache.length() < p.length) {
-            // Other tokens for a while, and back: mostly not far, sometimes below the range of the mean.
-            const std::size_t back = s.cache.length();
-            s.problem = &wrong;
-            const std::size_t n =
-                random() % 4 == 0 ? random() % back : back - std::min<std::size_t>(back, random() % 20);
-            s.rewind(n);
-            s.run(std::min<std::size_t>(1 + random() % 60, p.length - n));
-            s.problem = &p;
-            s.rewind(n);
-        }
-    }
+    nullm_test::there_and_back(s, p, wrong);
     CHECK(same_bits(s.o, expected));
     CHECK(s.attention.index(s.state) == reference_index(p.length));
     s.rewind(200);
@@ -223,27 +209,12 @@ TEST_CASE("a rewind into the range of the mean drops index and mean, one behind 
 TEST_CASE("a snapshot brings the index back, on this session or another", "[attention]") {
     const clustered_keys p(4, 2, 16, 400);
     const clustered_keys wrong(4, 2, 16, 400, 2);
-    const auto expected = output(sampled(), p);
+    nullm_test::check_snapshot(sampled(), p, wrong);
+
     session s(sampled(), p);
     s.run(220);
     const auto cache = s.cache;
     const auto saved = s.attention.save(s.state);
-    s.problem = &wrong;
-    s.rewind(150);
-    s.run(200);
-    s.problem = &p;
-    s.cache.adopt(cache);
-    s.attention.restore(s.state, saved);
-    s.run_all(30);
-    CHECK(same_rows(p, s.o, expected, 220, 400));
-
-    session other(sampled(), p, 2);
-    other.cache.adopt(cache);
-    other.attention.restore(other.state, saved);
-    std::copy_n(expected.begin(), 220 * p.width(), other.o.begin());
-    other.run_all(64);
-    CHECK(same_bits(other.o, expected));
-
     // A session that samples from elsewhere has another mean: it builds its own index.
     session later(sampled(), p, 1, 230);
     later.cache.adopt(cache);
@@ -359,44 +330,7 @@ TEST_CASE("with nothing chosen, the result is attention over sinks and window", 
 }
 
 TEST_CASE("extreme inputs give finite results inside the hull of the values", "[attention]") {
-    enum { zero_query, equal_keys, large_scores, parallel, zero_keys, tiny_keys };
-    for (const int what : {zero_query, equal_keys, large_scores, parallel, zero_keys, tiny_keys}) {
-        clustered_keys p(4, 2, 16, 260);
-        if (what == zero_query) std::fill(p.q.begin(), p.q.end(), 0.0F);
-        if (what == zero_keys) std::fill(p.k.begin(), p.k.end(), 0.0F);
-        for (std::size_t i = 0; i < p.k.size(); ++i) {
-            if (what == equal_keys) p.k[i] = static_cast<float>(i % 32);
-            if (what == tiny_keys) p.k[i] *= 1e-25F;
-            if (what == large_scores) p.k[i] *= 100;
-            if (what == parallel) p.k[i] = static_cast<float>(i / 32 % 7);
-        }
-        for (auto& x : p.q) {
-            if (what == large_scores) x *= 100;
-            if (what == parallel) x = 0.37F;
-        }
-        const auto found = output(sampled(), p, 64, 2);
-        const auto exact = exact_output(p);
-        for (std::size_t position = 0; position < p.length; ++position) {
-            for (std::size_t i = 0; i < p.width(); ++i) {
-                const std::size_t at = i / 32 * 16 + i % 16;
-                float low = std::numeric_limits<float>::infinity();
-                float high = -low;
-                for (std::size_t j = 0; j <= position; ++j) {
-                    low = std::min(low, p.v[j * 32 + at]);
-                    high = std::max(high, p.v[j * 32 + at]);
-                }
-                const float x = found[position * p.width() + i];
-                const float slack = 1e-4F * (1 + std::max(std::fabs(low), std::fabs(high)));
-                REQUIRE(x >= low - slack);
-                REQUIRE(x <= high + slack);
-            }
-        }
-        INFO("case " << what);
-        // Where there are no directions to hash, every key is read.
-        if (what == zero_query || what == equal_keys || what == zero_keys) {
-            CHECK(mean_error(p, found, exact, 200) < 1e-5);
-        }
-    }
+    nullm_test::check_extreme_inputs(sampled());
 }
 
 TEST_CASE("counting what is read does not depend on how it was batched", "[attention]") {

@@ -2,12 +2,10 @@
 
 #include <attention/attention_session.hpp>
 #include <attention/clustered_keys.hpp>
+#include <attention/sampled_properties.hpp>
 #include <support/catch.hpp>
 #include <support/same_bits.hpp>
 
-#include <cmath>
-#include <limits>
-#include <random>
 #include <vector>
 
 namespace {
@@ -18,7 +16,6 @@ using nullm_test::clustered_keys;
 using nullm_test::exact_output;
 using nullm_test::mean_error;
 using nullm_test::output;
-using nullm_test::same_rows;
 using nullm_test::session;
 using support::same_bits;
 
@@ -120,37 +117,10 @@ TEST_CASE("a sketch session that went back, or took over a snapshot, gives the b
           "[attention]") {
     const clustered_keys p(4, 2, 16, 420);
     const clustered_keys wrong(4, 2, 16, 420, 2);
-    const auto expected = output(sampled(), p);
-    std::mt19937 random(5);
     session s(sampled(), p, 2);
-    while (s.cache.length() < p.length) {
-        s.run(std::min<std::size_t>(1 + random() % 40, p.length - s.cache.length()));
-        if (random() % 3 == 0 && s.cache.length() < p.length) {
-            const std::size_t back = s.cache.length();
-            s.problem = &wrong;
-            const std::size_t n =
-                random() % 4 == 0 ? random() % back : back - std::min<std::size_t>(back, random() % 20);
-            s.rewind(n);
-            s.run(std::min<std::size_t>(1 + random() % 60, p.length - n));
-            s.problem = &p;
-            s.rewind(n);
-        }
-    }
-    CHECK(same_bits(s.o, expected));
-
-    session t(sampled(), p);
-    t.run(220);
-    const auto cache = t.cache;
-    const auto saved = t.attention.save(t.state);
-    t.problem = &wrong;
-    t.rewind(150);
-    t.run(200);
-    session other(sampled(), p, 2);
-    other.cache.adopt(cache);
-    other.attention.restore(other.state, saved);
-    std::copy_n(expected.begin(), 220 * p.width(), other.o.begin());
-    other.run_all(64);
-    CHECK(same_bits(other.o, expected));
+    nullm_test::there_and_back(s, p, wrong);
+    CHECK(same_bits(s.o, output(sampled(), p)));
+    nullm_test::check_snapshot(sampled(), p, wrong);
 }
 
 TEST_CASE("a cache that interleaves its keys gives the same bits, only slower", "[attention]") {
@@ -212,39 +182,5 @@ TEST_CASE("the estimated error is that which is seen, in the mean square", "[att
 }
 
 TEST_CASE("extreme inputs leave sketch attention finite and inside the hull of the values", "[attention]") {
-    enum { zero_query, equal_keys, large_scores, parallel, zero_keys, tiny_keys };
-    for (const int what : {zero_query, equal_keys, large_scores, parallel, zero_keys, tiny_keys}) {
-        clustered_keys p(4, 2, 16, 260);
-        if (what == zero_query) std::fill(p.q.begin(), p.q.end(), 0.0F);
-        if (what == zero_keys) std::fill(p.k.begin(), p.k.end(), 0.0F);
-        for (std::size_t i = 0; i < p.k.size(); ++i) {
-            if (what == equal_keys) p.k[i] = static_cast<float>(i % 32);
-            if (what == tiny_keys) p.k[i] *= 1e-25F;
-            if (what == large_scores) p.k[i] *= 1000;
-            if (what == parallel) p.k[i] = static_cast<float>(i / 32 % 7);
-        }
-        for (auto& x : p.q) {
-            if (what == large_scores) x *= 1000;
-            if (what == parallel) x = 0.37F;
-        }
-        const auto found = output(sampled(), p, 64, 2);
-        INFO("case " << what);
-        for (std::size_t position = 0; position < p.length; ++position) {
-            for (std::size_t i = 0; i < p.width(); ++i) {
-                const std::size_t at = i / 32 * 16 + i % 16;
-                float low = std::numeric_limits<float>::infinity();
-                float high = -low;
-                for (std::size_t j = 0; j <= position; ++j) {
-                    low = std::min(low, p.v[j * 32 + at]);
-                    high = std::max(high, p.v[j * 32 + at]);
-                }
-                const float x = found[position * p.width() + i];
-                const float slack = 1e-4F * (1 + std::max(std::fabs(low), std::fabs(high)));
-                REQUIRE(x >= low - slack);
-                REQUIRE(x <= high + slack);
-            }
-        }
-        if (what == zero_query || what == equal_keys || what == zero_keys)
-            CHECK(mean_error(p, found, exact_output(p), 200) < 1e-5);
-    }
+    nullm_test::check_extreme_inputs(sampled());
 }
