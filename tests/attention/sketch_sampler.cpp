@@ -1,5 +1,6 @@
 #include <nullm/attention/sketch_sampler.hpp>
 
+#include <attention/key_cloud.hpp>
 #include <support/catch.hpp>
 
 #include <algorithm>
@@ -13,25 +14,9 @@ namespace {
 
 using nullm::matrix_view;
 using nullm::sketch_sampler;
+using nullm_test::cloud;
 
-constexpr std::size_t size = 16;
-
-struct cloud {
-    cloud(std::size_t n, std::size_t kv_heads, unsigned seed) : width(kv_heads * size), keys(n * width) {
-        std::mt19937 random(seed);
-        std::normal_distribution<float> normal;
-        for (auto& x : keys) x = normal(random);
-    }
-    matrix_view<const float> part(std::size_t first, std::size_t count) const {
-        return {keys.data() + first * width, count, width};
-    }
-    std::size_t width;
-    std::vector<float> keys;
-};
-
-nullm::attention_shape shape_of(std::size_t heads, std::size_t kv_heads, std::size_t layers = 1) {
-    return {.heads = heads, .cache = {.layers = layers, .kv_heads = kv_heads, .head_size = size}};
-}
+constexpr std::size_t size = cloud::size;
 
 template <int bits>
 std::vector<nullm::key_selection> choose(const sketch_sampler<bits>& sampler,
@@ -75,7 +60,7 @@ void check_unbiased() {
     }
     // The sketches stay: what is drawn anew is the choice, by the query's position.
     const sketch_sampler<bits> sampler{.seed = 3, .budget = {.share = 0.15F, .least = 1}};
-    typename sketch_sampler<bits>::index index(sampler, shape_of(3, 1), 0);
+    typename sketch_sampler<bits>::index index(sampler, cloud::shape_of(3, 1), 0);
     sampler.append(index, 0, all.part(0, n), pool);
     constexpr std::size_t draws = 6000;
     double sum[3][2] = {};
@@ -118,7 +103,7 @@ void check_rates() {
     const cloud all(n, 2, 14);
     const cloud q(3, 1, 15);
     const sketch_sampler<bits> sampler{.budget = {.share = 0.2F, .least = 1}, .floor = 0.02F};
-    typename sketch_sampler<bits>::index index(sampler, shape_of(6, 2), 4);
+    typename sketch_sampler<bits>::index index(sampler, cloud::shape_of(6, 2), 4);
     sampler.append(index, 0, all.part(0, n), pool);
     constexpr std::size_t draws = 6000;
     std::vector<double> times(n);
@@ -173,7 +158,7 @@ TEST_CASE("a sketch index depends on the keys alone, not on batches, threads, in
     const cloud q(5, 1, 23);
     nullm::thread_pool one(1);
     const sketch_sampler<> plain{.seed = 7, .level = nullm::isa::scalar};
-    sketch_sampler<>::index expected(plain, shape_of(15, 3, 2), 4);
+    sketch_sampler<>::index expected(plain, cloud::shape_of(15, 3, 2), 4);
     plain.append(expected, 1, all.part(0, n), one);
     const auto wanted = choose(plain, expected, q.part(0, 5), 600, 1, 2);
     REQUIRE(wanted[0].positions.size() > 60);
@@ -188,17 +173,11 @@ TEST_CASE("a sketch index depends on the keys alone, not on batches, threads, in
                 if (level > nullm::detected_isa()) continue;
                 nullm::thread_pool pool(threads);
                 const sketch_sampler<> sampler{.seed = 7, .level = level};
-                sketch_sampler<>::index index(sampler, shape_of(15, 3, 2), 4);
-                sampler.append(index, 1, all.part(0, 350), pool);
-                sampler.append(index, 1, other.part(350, 100), pool);
-                const auto saved = index;
-                index.truncate(4 + 350);
-                CHECK(index.end(1) == 354);
+                sketch_sampler<>::index index(sampler, cloud::shape_of(15, 3, 2), 4);
+                const auto saved = nullm_test::append_with_detour(sampler, index, all, other, batch, pool);
+                CHECK(saved.end(1) == 454);
+                CHECK(index.end(1) == n + 4);
                 CHECK(index.end(0) == 4);
-                while (index.end(1) < n + 4) {
-                    const std::size_t at = index.end(1) - 4;
-                    sampler.append(index, 1, all.part(at, std::min(batch, n - at)), pool);
-                }
                 CHECK(index == expected);
                 CHECK(!(saved == expected));
                 const auto chosen = choose(sampler, index, q.part(0, 5), 600, 1, 2);
@@ -218,7 +197,7 @@ TEST_CASE("what a query chooses does not depend on keys that come later", "[atte
     const cloud all(700, 1, 5);
     const cloud q(1, 1, 6);
     const sketch_sampler<> sampler{};
-    sketch_sampler<>::index index(sampler, shape_of(1, 1), 4);
+    sketch_sampler<>::index index(sampler, cloud::shape_of(1, 1), 4);
     sampler.append(index, 0, all.part(0, 300), pool);
     const auto early = choose(sampler, index, q.part(0, 1), 304);
     sampler.append(index, 0, all.part(300, 400), pool);
@@ -236,7 +215,7 @@ TEST_CASE("sketches choose keys without direction always, and queries without on
     for (const std::size_t p : {0, 17, 299})
         std::fill_n(all.keys.begin() + static_cast<long>(p * size), size, 0.0F);
     const sketch_sampler<> sampler{.budget = {.least = 40}};
-    sketch_sampler<>::index index(sampler, shape_of(2, 1), 4);
+    sketch_sampler<>::index index(sampler, cloud::shape_of(2, 1), 4);
     sampler.append(index, 0, all.part(0, 200), pool);
     sampler.append(index, 0, all.part(200, 200), pool);
     cloud q(2, 1, 32);
@@ -266,7 +245,7 @@ TEST_CASE("a head that cannot tell its keys apart reads the budget, less what it
     nullm::thread_pool pool(1);
     const cloud all(n, 1, 31);
     const sketch_sampler<> sampler{.budget = {.share = 0.1F, .least = 1}, .floor = 0x1p-20F};
-    sketch_sampler<>::index index(sampler, shape_of(1, 1), 0);
+    sketch_sampler<>::index index(sampler, cloud::shape_of(1, 1), 0);
     sampler.append(index, 0, all.part(0, n), pool);
     const std::vector<float> q(size, 1e-6F);
     const float level = std::log(static_cast<float>(n));  // of the keys' sum of e^0
@@ -298,12 +277,12 @@ TEST_CASE("a head that cannot tell its keys apart reads the budget, less what it
 
 TEST_CASE("a sketch sampler refuses a floor and a share that are none", "[attention]") {
     for (const float bad : {0.0F, -1.0F, 1.5F, std::numeric_limits<float>::quiet_NaN()}) {
-        CHECK_THROWS_WITH(sketch_sampler<>::index(sketch_sampler<>{.floor = bad}, shape_of(1, 1), 0),
+        CHECK_THROWS_WITH(sketch_sampler<>::index(sketch_sampler<>{.floor = bad}, cloud::shape_of(1, 1), 0),
                           Catch::Contains("sketch sampler: expected a floor from 2^-20 to 1"));
     }
     for (const float bad : {-0.1F, 1.1F, std::numeric_limits<float>::quiet_NaN()}) {
         CHECK_THROWS_AS(
-            sketch_sampler<>::index(sketch_sampler<>{.budget = {.share = bad}}, shape_of(1, 1), 0),
+            sketch_sampler<>::index(sketch_sampler<>{.budget = {.share = bad}}, cloud::shape_of(1, 1), 0),
             nullm::error);
     }
 }
@@ -312,7 +291,7 @@ TEST_CASE("a sketch index tells its memory", "[attention]") {
     nullm::thread_pool pool(1);
     const cloud all(1024, 1, 1);
     const sketch_sampler<4> sampler;
-    sketch_sampler<4>::index index(sampler, shape_of(1, 1, 3), 0);
+    sketch_sampler<4>::index index(sampler, cloud::shape_of(1, 1, 3), 0);
     CHECK(index.bytes() == 0);
     sampler.append(index, 2, all.part(0, 1024), pool);
     CHECK(index.bytes() >= 1024 * (16 + 4));  // head size 16 is padded to 32

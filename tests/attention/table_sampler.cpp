@@ -1,6 +1,6 @@
 #include <nullm/attention/table_sampler.hpp>
 
-#include <attention/clustered_keys.hpp>
+#include <attention/key_cloud.hpp>
 #include <support/catch.hpp>
 
 #include <algorithm>
@@ -14,26 +14,9 @@ namespace {
 using nullm::lsh_shape;
 using nullm::matrix_view;
 using nullm::table_sampler;
+using nullm_test::cloud;
 
-constexpr std::size_t size = 16;
-
-struct cloud {
-    cloud(std::size_t n, std::size_t kv_heads, unsigned seed)
-        : rows(n), width(kv_heads * size), keys(n * width) {
-        std::mt19937 random(seed);
-        std::normal_distribution<float> normal;
-        for (auto& x : keys) x = normal(random);
-    }
-    matrix_view<const float> part(std::size_t first, std::size_t count) const {
-        return {keys.data() + first * width, count, width};
-    }
-    std::size_t rows, width;
-    std::vector<float> keys;
-};
-
-nullm::attention_shape shape_of(std::size_t heads, std::size_t kv_heads, std::size_t layer_count = 1) {
-    return {.heads = heads, .cache = {.layers = layer_count, .kv_heads = kv_heads, .head_size = size}};
-}
+constexpr std::size_t size = cloud::size;
 
 template <lsh_shape shape>
 std::vector<nullm::key_selection> choose(const table_sampler<shape>& sampler,
@@ -89,7 +72,7 @@ TEST_CASE("numerator and denominator of the estimate are unbiased over seeds", "
     double square[2] = {};
     for (std::uint64_t seed = 0; seed < 4000; ++seed) {
         const table_sampler<shape> sampler{.seed = seed, .floor = 0};
-        table_sampler<shape>::index index(sampler, shape_of(1, 1), 0);
+        table_sampler<shape>::index index(sampler, cloud::shape_of(1, 1), 0);
         sampler.append(index, 0, all.part(0, n), pool);
         const auto chosen = choose(sampler, index, {q.data(), 1, size}, all.part(0, n), 0, n)[0];
         double total[2] = {};
@@ -126,7 +109,7 @@ TEST_CASE("a key is chosen as often as its surprisal says", "[attention]") {
     constexpr double seeds = 3000;
     for (std::uint64_t seed = 0; seed < 3000; ++seed) {
         const table_sampler<shape> sampler{.seed = seed};
-        table_sampler<shape>::index index(sampler, shape_of(6, 2), 4);
+        table_sampler<shape>::index index(sampler, cloud::shape_of(6, 2), 4);
         sampler.append(index, 0, all.part(0, n), pool);
         const auto chosen = choose(sampler, index, q.part(0, 3), all.part(0, n), 4, n + 4, 0, 1);
         for (std::size_t i = 0; i < 3; ++i) {
@@ -153,7 +136,7 @@ TEST_CASE("the index depends on the keys alone, not on batches, merges, threads,
     const cloud q(2, 1, 23);
     nullm::thread_pool one(1);
     const table_sampler<shape> plain{.seed = 7, .merge_at = 100000, .level = nullm::isa::scalar};
-    table_sampler<shape>::index expected(plain, shape_of(6, 3, 2), 4);
+    table_sampler<shape>::index expected(plain, cloud::shape_of(6, 3, 2), 4);
     plain.append(expected, 1, all.part(0, n), one);
     const auto wanted = choose(plain, expected, q.part(0, 2), all.part(0, n), 4, 600, 1, 2);
     REQUIRE(wanted[0].positions.size() > 20);
@@ -166,17 +149,11 @@ TEST_CASE("the index depends on the keys alone, not on batches, merges, threads,
                 const std::size_t batch = merge_at == 1 ? 64 : merge_at == 64 ? 7 : 300;
                 nullm::thread_pool pool(threads);
                 const table_sampler<shape> sampler{.seed = 7, .merge_at = merge_at, .level = level};
-                table_sampler<shape>::index index(sampler, shape_of(6, 3, 2), 4);
-                sampler.append(index, 1, all.part(0, 350), pool);
-                sampler.append(index, 1, other.part(350, 100), pool);
-                const auto saved = index;
-                index.truncate(4 + 350);
-                CHECK(index.end(1) == 354);
+                table_sampler<shape>::index index(sampler, cloud::shape_of(6, 3, 2), 4);
+                const auto saved = nullm_test::append_with_detour(sampler, index, all, other, batch, pool);
+                CHECK(saved.end(1) == 454);
+                CHECK(index.end(1) == n + 4);
                 CHECK(index.end(0) == 4);
-                while (index.end(1) < n + 4) {
-                    const std::size_t at = index.end(1) - 4;
-                    sampler.append(index, 1, all.part(at, std::min(batch, n - at)), pool);
-                }
                 CHECK(index == expected);
                 CHECK(!(saved == expected));
                 const auto chosen = choose(sampler, index, q.part(0, 2), all.part(0, n), 4, 600, 1, 2);
@@ -198,7 +175,7 @@ TEST_CASE("keys without direction are chosen always, and queries without one cho
     for (const std::size_t p : {0, 17, 299})
         std::fill_n(all.keys.begin() + static_cast<long>(p * size), size, 0.0F);
     const table_sampler<shape> sampler{.seed = 2, .merge_at = 128};
-    table_sampler<shape>::index index(sampler, shape_of(1, 1), 4);
+    table_sampler<shape>::index index(sampler, cloud::shape_of(1, 1), 4);
     sampler.append(index, 0, all.part(0, 200), pool);
     sampler.append(index, 0, all.part(200, 100), pool);
     const cloud q(1, 1, 32);
@@ -227,7 +204,7 @@ TEST_CASE("a parallel key is certain, and an opposite one is never weighed beyon
     cloud all(2, 1, 33);
     for (std::size_t d = 0; d < size; ++d) all.keys[size + d] = -3 * all.keys[d];
     const table_sampler<shape> sampler{.floor = 1e-3F};
-    table_sampler<shape>::index index(sampler, shape_of(1, 1), 0);
+    table_sampler<shape>::index index(sampler, cloud::shape_of(1, 1), 0);
     sampler.append(index, 0, all.part(0, 2), pool);
     const auto chosen = choose(sampler, index, all.part(0, 1), all.part(0, 2), 0, 2)[0];
     REQUIRE(chosen.positions == std::vector<std::uint32_t>{0});
@@ -251,7 +228,7 @@ TEST_CASE("an index tells its memory", "[attention]") {
     nullm::thread_pool pool(1);
     const cloud all(512, 1, 1);
     const table_sampler<lsh_shape{.bits = 4, .tables = 16}> sampler;
-    decltype(sampler)::index index(sampler, shape_of(1, 1, 3), 0);
+    decltype(sampler)::index index(sampler, cloud::shape_of(1, 1, 3), 0);
     CHECK(index.bytes() == 0);
     sampler.append(index, 2, all.part(0, 512), pool);
     CHECK(index.bytes() >= 512 * 16 * 2 + 4 * 16 * size * 2);
