@@ -1,12 +1,11 @@
 // Whether attention that samples finds what exact attention finds: pass keys hidden in real text.
-//   retrieval --model FILE --corpus TEXT [--lengths N ...] [--cases N] [--seed S] [--threads N] [--tables]
-//             [--dense-every N] [--needle TEXT] [--question TEXT]
+//   retrieval --model FILE --corpus TEXT [--lengths N ...] [--tasks NAME ...] [--cases N] [--seed S]
+//             [--threads N] [--tables] [--dense-every N] [--needle TEXT] [--question TEXT]
 // A haystack is running text of the corpus with needles between its lines, read by exact attention. Questions
 // behind it are answered twice from that one cache: by exact attention, and by attention that samples from
 // the question's first token on, in all layers. Right: the five digits that greedy decoding writes are the
 // key's.
-//   pass key    one key in the haystack, at a tenth, two tenths, ... of its depth. What lies before the
-//   needle is
+//   pass-key    one key in the haystack, at a tenth, two tenths, ... of its depth. What lies before it is
 //               read once for the ten depths, what lies behind it for each: 5.5 haystacks for ten cases
 //   multi-key   ten keys of ten names in one haystack, each asked for: one haystack for ten cases
 // Prints, for each length and task: cases; how many each attention got right; how often only one of them did;
@@ -43,6 +42,7 @@ struct settings {
     std::string corpus;
     decode::phrasing phrasing;
     std::vector<std::size_t> lengths = {2048, 4096, 7168};
+    std::vector<std::string> tasks = {"pass-key", "multi-key"};
     std::size_t cases = 100;
     std::uint64_t seed = 1;
     unsigned threads = 0;
@@ -85,8 +85,8 @@ class contest {
           sampled_(model, {.threads = chosen.threads, .context = length + room, .sample_from = length}) {}
 
     void run() {
-        run("pass key", &contest::hide_one);
-        run("multi-key", &contest::hide_several);
+        for (const auto& task : chosen_.tasks)
+            run(task, task == "pass-key" ? &contest::hide_one : &contest::hide_several);
     }
 
  private:
@@ -95,10 +95,10 @@ class contest {
     static constexpr std::size_t shifts = 32;
     static constexpr std::size_t room = shifts + 96;
 
-    void run(const char* task, void (contest::*hide)(tally&)) {
+    void run(const std::string& task, void (contest::*hide)(tally&)) {
         tally seen;
         const auto before = model_.counts(sampled_);
-        const cli::progress shown(std::string(task) + ", " + std::to_string(length_));
+        const cli::progress shown(task + ", " + std::to_string(length_));
         while (seen.cases < chosen_.cases) {
             (this->*hide)(seen);
             shown.at(seen.cases, chosen_.cases);
@@ -109,9 +109,9 @@ class contest {
         const auto percent = [&](auto n, auto of) {
             return 100 * static_cast<double>(n) / static_cast<double>(of);
         };
-        std::printf("%6zu  %-9s %6zu %9.1f %9.1f %11zu %13zu %9.1f %8.1f\n", length_, task, seen.cases,
-                    percent(seen.exact, seen.cases), percent(seen.sampled, seen.cases), seen.exact_only,
-                    seen.sampled_only, percent(seen.same, seen.cases), percent(used, there));
+        std::printf("%6zu  %-9s %6zu %9.1f %9.1f %11zu %13zu %9.1f %8.1f\n", length_, task.c_str(),
+                    seen.cases, percent(seen.exact, seen.cases), percent(seen.sampled, seen.cases),
+                    seen.exact_only, seen.sampled_only, percent(seen.same, seen.cases), percent(used, there));
         std::fflush(stdout);
     }
 
@@ -213,6 +213,9 @@ int main(int argc, char** argv) {
     app.add_option("--lengths", chosen.lengths, "tokens of a haystack")
         ->check(CLI::Range(1280, 1 << 20))
         ->type_name("N");
+    app.add_option("--tasks", chosen.tasks, "pass-key, multi-key (default: both)")
+        ->check(CLI::IsMember({"pass-key", "multi-key"}))
+        ->type_name("NAME");
     app.add_option("--cases", chosen.cases, "of each task and length")
         ->check(CLI::Range(1, 100000))
         ->type_name("N");
