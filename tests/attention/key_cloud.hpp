@@ -25,8 +25,9 @@ struct cloud {
     nullm::matrix_view<const float> part(std::size_t first, std::size_t count) const {
         return {keys.data() + first * width, count, width};
     }
-    static nullm::attention_shape shape_of(std::size_t heads, std::size_t kv_heads, std::size_t layers = 1) {
-        return {.heads = heads, .cache = {.layers = layers, .kv_heads = kv_heads, .head_size = size}};
+    static nullm::attention_shape shape_of(std::size_t heads, std::size_t kv_heads,
+                                           std::size_t layer_count = 1) {
+        return {.heads = heads, .cache = {.layers = layer_count, .kv_heads = kv_heads, .head_size = size}};
     }
 
     std::size_t rows, width;
