@@ -5,6 +5,8 @@
 #include <nullm/core/matrix_view.hpp>
 #include <nullm/core/thread_pool.hpp>
 
+#include <support/catch.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <random>
@@ -45,6 +47,7 @@ typename Sampler::index append_with_detour(const Sampler& sampler, typename Samp
     sampler.append(index, 1, others.part(350, 100), pool);
     auto copy = index;
     index.truncate(first + 350);
+    CHECK(index.end(1) == first + 350);
     for (std::size_t at = 350; at < keys.rows; at = index.end(1) - first)
         sampler.append(index, 1, keys.part(at, std::min(batch, keys.rows - at)), pool);
     return copy;

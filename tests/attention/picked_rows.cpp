@@ -31,6 +31,17 @@ struct results {
     nullm::aligned_vector<float> values;
 };
 
+// Three heads of position 299, and all that may be read.
+struct last_of_300 {
+    last_of_300() {
+        p.store(cache, 0, p.length);
+        cache.commit(p.length);
+    }
+    clustered_keys p{3, 1, 20, 300};
+    nullm::kv_cache<float> cache{p.cache_shape(1), p.length, {true}};
+    nullm::key_query query{.position = 299, .limit = 300, .q = {p.rows(299, 1).data, 3, 20}};
+};
+
 // Attention of position 699's heads to `positions`, cut into `parts` of them.
 std::vector<float> attend(const clustered_keys& p, bool in_rows, const std::vector<std::uint32_t>& positions,
                           const std::vector<float>& surprisal, std::size_t parts, isa level) {
@@ -128,16 +139,12 @@ TEST_CASE("a part without keys adds nothing", "[attention]") {
 }
 
 TEST_CASE("the logarithm of what some rows weigh together is right to a float's digits", "[attention]") {
-    const clustered_keys p(3, 1, 20, 300);
-    nullm::kv_cache<float> cache(p.cache_shape(1), p.length, {true});
-    p.store(cache, 0, p.length);
-    cache.commit(p.length);
-    const nullm::key_query query{.position = 299, .limit = 300, .q = {p.rows(299, 1).data, 3, 20}};
+    const last_of_300 asked;
     for (const std::size_t count : {1U, 16U, 37U}) {
         std::vector<std::uint32_t> positions(count);
         for (std::size_t j = 0; j < count; ++j) positions[j] = static_cast<std::uint32_t>(7 * j);
         nullm::picked_rows<float> rows;
-        rows.list(cache, query, positions);
+        rows.list(asked.cache, asked.query, positions);
         for (const isa level : {isa::scalar, isa::avx2, isa::avx512}) {
             if (level > nullm::detected_isa()) continue;
             rows.dot(level);
@@ -154,23 +161,19 @@ TEST_CASE("the logarithm of what some rows weigh together is right to a float's 
 }
 
 TEST_CASE("rows asked for while others are mixed change nothing of these", "[attention]") {
-    const clustered_keys p(3, 1, 20, 300);
-    nullm::kv_cache<float> cache(p.cache_shape(1), p.length, {true});
-    p.store(cache, 0, p.length);
-    cache.commit(p.length);
-    const nullm::key_query query{.position = 299, .limit = 300, .q = {p.rows(299, 1).data, 3, 20}};
+    const last_of_300 asked;
     std::vector<std::uint32_t> positions(60);
     for (std::size_t j = 0; j < positions.size(); ++j) positions[j] = static_cast<std::uint32_t>(5 * j);
-    for (const std::size_t others : {0U, 7U, 60U}) {  // fewer than are mixed, none at all, and more
+    for (const std::size_t others : {0U, 7U, 60U}) {  // none, fewer than are mixed, and more
         nullm::picked_rows<float> next;
-        next.list(cache, query, std::span(positions).first(others));
+        next.list(asked.cache, asked.query, std::span(positions).first(others));
         for (const isa level : {isa::scalar, isa::avx2, isa::avx512}) {
             if (level > nullm::detected_isa()) continue;
-            results alone(3, 1, cache.value_stride());
-            results beside(3, 1, cache.value_stride());
+            results alone(3, 1, asked.cache.value_stride());
+            results beside(3, 1, asked.cache.value_stride());
             const auto mix = [&](results& made, const nullm::picked_rows<float>* ahead) {
                 nullm::picked_rows<float> rows;
-                rows.list(cache, query, std::span(positions).first(37));
+                rows.list(asked.cache, asked.query, std::span(positions).first(37));
                 rows.dot(level);
                 nullm::attention_part to[nullm::picked_rows<float>::most_heads] = {};
                 for (std::size_t i = 0; i < 3; ++i) to[i] = made.at(i, 0);

@@ -63,19 +63,22 @@ void check_snapshot(const A& attention, const clustered_keys& p, const clustered
 /// is read.
 template <class A>
 void check_extreme_inputs(const A& attention) {
-    enum { zero_query, equal_keys, large_scores, parallel, zero_keys, tiny_keys };
-    for (const int what : {zero_query, equal_keys, large_scores, parallel, zero_keys, tiny_keys}) {
+    enum { zero_query, equal_keys, large_scores, huge_scores, parallel, zero_keys, tiny_keys };
+    for (const int what :
+         {zero_query, equal_keys, large_scores, huge_scores, parallel, zero_keys, tiny_keys}) {
         clustered_keys p(4, 2, 16, 260);
         if (what == zero_query) std::fill(p.q.begin(), p.q.end(), 0.0F);
         if (what == zero_keys) std::fill(p.k.begin(), p.k.end(), 0.0F);
         for (std::size_t i = 0; i < p.k.size(); ++i) {
             if (what == equal_keys) p.k[i] = static_cast<float>(i % 32);
             if (what == tiny_keys) p.k[i] *= 1e-25F;
-            if (what == large_scores) p.k[i] *= 1000;
+            if (what == large_scores) p.k[i] *= 100;
+            if (what == huge_scores) p.k[i] *= 1000;
             if (what == parallel) p.k[i] = static_cast<float>(i / 32 % 7);
         }
         for (auto& x : p.q) {
-            if (what == large_scores) x *= 1000;
+            if (what == large_scores) x *= 100;
+            if (what == huge_scores) x *= 1000;
             if (what == parallel) x = 0.37F;
         }
         const auto found = output(attention, p, 64, 2);

@@ -15,10 +15,10 @@ namespace nullm::inline NULLM_ABI {
 
 /// Shares the parts of some groups out to threads. A layer of a small model has three groups of a few parts:
 /// threads that met after each phase would wait as long as they work. So a thread goes from scanning its
-/// parts to reading them, whose groups have mostly been settled by then; and it chooses from the
-/// next part before it reads one, so that memory is asked for the next rows meanwhile. Its parts are the same
-/// in every layer - what it wrote lies in its caches - but for those it takes over from a thread that is
-/// late. Who did what never shows in the results.
+/// parts to reading them, whose groups have mostly been settled by then; and it chooses from the next part
+/// before it reads one, so that memory is asked for the next rows meanwhile. Its parts are the same in every
+/// layer - what it wrote lies in its caches - but for those it takes over from a thread that is late. Who did
+/// what never shows in the results.
 template <KeySampler S, CacheElement T>
 class group_schedule {
  public:

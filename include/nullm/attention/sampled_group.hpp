@@ -112,7 +112,7 @@ class sampled_group {
                 to[i] = {&maximum_[slot], &total_[slot], &square_[slot],
                          values_.data() + slot * from.cache.value_stride()};
             }
-            t.rows.mix(to, from.level, next);
+            t.rows.mix(to, from.level, k + 1 < p.used ? &p.tiles[k + 1].rows : next);
         }
     }
 
